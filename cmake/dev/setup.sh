@@ -76,22 +76,23 @@ debian_mirror() {
   printf '%s\n' "$mirror"
 }
 
-# foreign_apt STATE RELEASE... -- ARGS...: apt-get with a state of its own under STATE that knows
-# the given releases of Debian. The machine's apt configuration and lists stay as they are.
-foreign_apt() {
+# foreign_state STATE RELEASE...: prepares STATE for foreign(), knowing these releases of Debian.
+foreign_state() {
   local state=$1 mirror release
   shift
+  mirror=$(debian_mirror)
   mkdir -p "$state"/lists/partial "$state"/cache/archives/partial
-  if [ ! -s "$state"/sources.list ]; then
-    mirror=$(debian_mirror)
-    for release in "$@"; do
-      [ "$release" = -- ] && break
-      echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $release main"
-    done >"$state"/sources.list
-  fi
-  while [ "$1" != -- ]; do shift; done
-  shift
-  apt-get "${apt_options[@]}" -o Dir::Etc::sourcelist="$state"/sources.list \
+  for release in "$@"; do
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $release main"
+  done >"$state"/sources.list
+}
+
+# foreign STATE apt-get|apt-cache ARGS...: with sources and lists of its own under STATE. The
+# machine's apt configuration and lists stay as they are, and no root is needed.
+foreign() {
+  local state=$1 tool=$2
+  shift 2
+  "$tool" "${apt_options[@]}" -o Dir::Etc::sourcelist="$state"/sources.list \
     -o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists="$state"/lists \
     -o Dir::Cache="$state"/cache -o APT::Sandbox::User=root "$@"
 }
@@ -100,10 +101,10 @@ install_engines() {
   local state
   state=$(mktemp -d)
   say "taking Unicorn and Capstone from Debian $newer_release"
-  twice foreign_apt "$state" "$newer_release" -- update -qq >/dev/null
+  foreign_state "$state" "$newer_release"
+  twice foreign "$state" apt-get update -qq >/dev/null
   # shellcheck disable=SC2086
-  (cd "$state" && twice foreign_apt "$state" "$newer_release" -- download -qq $packages_newer \
-    >/dev/null)
+  (cd "$state" && twice foreign "$state" apt-get download -qq $packages_newer >/dev/null)
   chmod -R a+rX "$state"
   twice apt_install "$state"/*.deb
   rm -rf "$state"
