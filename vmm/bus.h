@@ -1,0 +1,80 @@
+// Three buses: MMIO, ports, system registers. An access belongs to one device or to none.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vmm/clock.h"
+#include "vmm/device.h"
+#include "vmm/interrupt_controller.h"
+
+namespace retrap {
+
+/// What the bus did with accesses that no register answered: counted, never fatal.
+struct BusCounters {
+  std::uint64_t unknown_register = 0;
+  std::uint64_t bad_width = 0;
+  std::uint64_t read_only = 0;
+  std::uint64_t write_only = 0;
+};
+
+/// Devices by address. Reads of a device register that is not there give zero, writes vanish, and
+/// both are counted; where no device is at all, the caller decides.
+///
+/// Invariant: entries are sorted by base and do not overlap.
+class Bus final : AlarmSink {
+ public:
+  static constexpr std::uint32_t kNoLine = ~std::uint32_t{0};
+
+  /// `name` for messages ("mmio", "port", "sysreg"). The clock outlives the bus.
+  Bus(std::string name, Clock& clock);
+  ~Bus() override;
+  Bus(const Bus&) = delete;
+  Bus& operator=(const Bus&) = delete;
+
+  /// Takes the device. Its level drives input `line` of `controller` (which outlives the bus, and
+  /// may be null when line is kNoLine). AlreadyExists names the device in the way; InvalidInput for
+  /// size 0 or a range that wraps.
+  [[nodiscard]] Result<Device*> add(std::uint64_t base, std::unique_ptr<Device> device,
+                                    std::uint32_t line = kNoLine,
+                                    InterruptController* controller = nullptr);
+
+  /// A device that somebody else owns (a board's interrupt controller) and that outlives the bus.
+  [[nodiscard]] Result<> add(std::uint64_t base, Device& device, std::uint32_t line = kNoLine,
+                             InterruptController* controller = nullptr);
+
+  /// Takes the device that starts at `base` off the bus and gives it back (null: not owned).
+  [[nodiscard]] Result<std::unique_ptr<Device>> remove(std::uint64_t base);
+
+  /// Whether a device covers any byte of [at, at + bytes).
+  [[nodiscard]] bool covers(std::uint64_t at, std::uint64_t bytes) const;
+
+  /// The value (zero above `width`), or nothing where no device covers the whole access.
+  [[nodiscard]] std::optional<std::uint64_t> read(std::uint64_t at, Width width, VcpuId vcpu);
+  /// Whether a device took it.
+  [[nodiscard]] bool write(std::uint64_t at, Width width, std::uint64_t value, VcpuId vcpu);
+
+  /// Samples interrupt level and deadline of a device that was changed from outside a bus access
+  /// (input received by a UART, ...).
+  void sample(const Device& device);
+
+  [[nodiscard]] const BusCounters& counters() const { return counters_; }
+  void reset();  ///< every device, and its line
+  void digest(Digest& into) const;
+
+ private:
+  struct Entry;
+  void on_alarm(std::uint64_t now_ns) override;
+
+  std::string name_;
+  Clock& clock_;
+  std::vector<std::unique_ptr<Entry>> entries_;
+  std::vector<std::uint64_t> bases_;
+  BusCounters counters_;
+  Clock::AlarmId alarm_;
+};
+
+}  // namespace retrap

@@ -1,0 +1,73 @@
+// Host-physical memory: one mapping, and what is known about each of its pages.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "vmm/base/address.h"
+
+namespace retrap {
+
+inline constexpr std::uint64_t kPageSize = 4096;
+
+/// An engine that keeps translations of guest code: told when bytes under them change.
+class CodeListener {
+ public:
+  virtual ~CodeListener() = default;
+  /// The 4 KiB host page at `page` was (or is about to be) written by somebody else.
+  virtual void code_page_written(HostPhys page) = 0;
+};
+
+/// The memory of the simulated host. Frames come from it; engines map all of it at base().
+///
+/// Two facts are kept for every 4 KiB page. `kWritten`: it may differ from zero (set by whoever
+/// writes or grants a guest write access; never cleared but by zeroing). `kCode`: some engine may
+/// hold translations of its bytes, so writes must be told to the listeners.
+class HostMemory {
+ public:
+  static constexpr std::uint8_t kWritten = 1;
+  static constexpr std::uint8_t kCode = 2;
+
+  /// `base` and the size of `bytes` are multiples of 4 KiB; `bytes` starts zeroed and outlives
+  /// this.
+  HostMemory(HostPhys base, std::span<std::byte> bytes);
+
+  [[nodiscard]] HostPhys base() const { return base_; }
+  [[nodiscard]] std::uint64_t size() const { return bytes_.size(); }
+  [[nodiscard]] std::byte* data() { return bytes_.data(); }
+  [[nodiscard]] bool contains(HostPhys at, std::uint64_t size = 1) const {
+    return at >= base_ && size <= bytes_.size() && at.offset_from(base_) <= bytes_.size() - size;
+  }
+
+  /// The bytes at [at, at + size). Requires contains(at, size).
+  [[nodiscard]] std::span<const std::byte> read(HostPhys at, std::uint64_t size) const;
+
+  /// The same for writing: marks the pages written and tells the listeners of those with code.
+  [[nodiscard]] std::span<std::byte> write(HostPhys at, std::uint64_t size);
+
+  /// A little-endian 64-bit word: page-table entries. Requires contains(at, 8), 8-byte alignment.
+  [[nodiscard]] std::uint64_t load64(HostPhys at) const;
+  void store64(HostPhys at, std::uint64_t value);
+
+  /// The flags of the page that holds `at`. Requires contains(at). Hot paths index page_flags().
+  [[nodiscard]] std::uint8_t& flags(HostPhys at) { return flags_[at.offset_from(base_) >> 12]; }
+  [[nodiscard]] std::span<std::uint8_t> page_flags() { return flags_; }  ///< one a 4 KiB page
+
+  /// Zeroes [at, at + size) (page aligned); pages never written are not touched.
+  void zero(HostPhys at, std::uint64_t size);
+
+  void add_listener(CodeListener* listener);  ///< never null; outlives its registration
+  void remove_listener(CodeListener* listener);
+  /// Tells all listeners but `except` (may be null).
+  void tell_code_written(HostPhys page, const CodeListener* except);
+
+ private:
+  HostPhys base_;
+  std::span<std::byte> bytes_;
+  std::vector<std::uint8_t> flags_;
+  std::vector<CodeListener*> listeners_;
+};
+
+}  // namespace retrap

@@ -1,0 +1,47 @@
+// One vCPU as the monitor sees it: a state machine around an architecture's vCPU.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "vmm/arch_vcpu.h"
+#include "vmm/ids.h"
+
+namespace retrap {
+
+/// Created -setup-> Free -bind-> Ready -run-> Running -> Ready -unbind-> Free.
+enum class VcpuState : std::uint8_t { Created, Free, Ready, Running };
+
+[[nodiscard]] std::string_view to_string(VcpuState state);
+
+/// A refused transition is BadState, names both states, and changes nothing.
+class Vcpu {
+ public:
+  Vcpu(VcpuId id, ArchVcpu& arch) : id_(id), arch_(&arch) {}
+
+  [[nodiscard]] Result<> setup();
+  [[nodiscard]] Result<> bind();
+  [[nodiscard]] Result<> unbind();
+  /// Ready -> Running -> Ready around one ArchVcpu::run().
+  [[nodiscard]] Result<ExitReason> run();
+  /// Only while Free: the entry of a CPU that is brought up.
+  [[nodiscard]] Result<> set_entry(GuestPhys entry, std::uint64_t arg);
+  [[nodiscard]] Result<> set_gpr(unsigned index, std::uint64_t value);  ///< not while Running
+  /// Back to Free with power-on registers; from any state but Running.
+  [[nodiscard]] Result<> reset();
+
+  [[nodiscard]] VcpuId id() const { return id_; }
+  [[nodiscard]] bool is_bsp() const { return id_ == kBootVcpu; }
+  [[nodiscard]] VcpuState state() const { return state_; }
+  [[nodiscard]] ArchVcpu& arch() { return *arch_; }
+  [[nodiscard]] const ArchVcpu& arch() const { return *arch_; }
+
+ private:
+  [[nodiscard]] Result<> move(VcpuState from, VcpuState to, std::string_view operation);
+
+  VcpuId id_;
+  ArchVcpu* arch_;  ///< never null; outlives this
+  VcpuState state_ = VcpuState::Created;
+};
+
+}  // namespace retrap

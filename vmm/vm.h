@@ -1,0 +1,117 @@
+// A virtual machine: vCPUs, address space, devices, life cycle, run loop.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+#include "vmm/hal.h"
+#include "vmm/observer.h"
+#include "vmm/vcpu.h"
+
+namespace retrap {
+
+enum class VmState : std::uint8_t { Ready, Running, Stopped };
+[[nodiscard]] std::string_view to_string(VmState state);
+
+struct VmStatistics {
+  std::array<std::uint64_t, kExitKinds> exits{};  ///< by index of ExitReason
+  std::uint64_t populated = 0;                    ///< nested faults that brought a page in
+  std::uint64_t aborts = 0;                       ///< accesses the guest got an abort for
+  std::uint64_t refused_sysregs = 0;
+  std::uint64_t unclaimed_ports = 0;
+};
+
+/// The monitor of one guest.
+///
+/// A guest cannot make it fail: Errors are misuse by the embedder or a refusal by the host.
+class Vm {
+ public:
+  /// Checks the whole configuration first (Error lists every problem, one a line); then builds
+  /// memory, devices and vCPUs. Unsupported where `hal` has no such hardware.
+  /// `console` and `hal` outlive the VM.
+  [[nodiscard]] static Result<std::unique_ptr<Vm>> create(VmConfig config, Hal& hal,
+                                                          ConsoleSink& console);
+  ~Vm();
+  Vm(const Vm&) = delete;
+  Vm& operator=(const Vm&) = delete;
+
+  [[nodiscard]] VmId id() const { return VmId{config_.id}; }
+  [[nodiscard]] const VmConfig& config() const { return config_; }
+  [[nodiscard]] VmState state() const { return state_; }
+
+  /// Loads the images into guest memory and sets up the boot vCPU. Only while Ready.
+  [[nodiscard]] Result<> load(const Images& images);
+
+  [[nodiscard]] Result<> boot();      ///< Ready -> Running
+  [[nodiscard]] Result<> shutdown();  ///< Ready, Running -> Stopped
+
+  [[nodiscard]] Result<Vcpu*> vcpu(VcpuId id);  ///< InvalidInput where there is none
+  [[nodiscard]] std::size_t vcpu_num() const { return vcpus_.size(); }
+
+  /// Runs a vCPU until an exit that is the embedder's to handle. Consumes MmioRead, MmioWrite,
+  /// SysRegRead, SysRegWrite, IoRead, IoWrite and NestedPageFault; always unbinds. BadState unless
+  /// Running; InvalidInput for a vCPU that is not there.
+  [[nodiscard]] Result<ExitReason> run_vcpu(VcpuId id);
+
+  [[nodiscard]] Result<> map_region(GuestPhys gpa, HostPhys hpa, std::uint64_t size,
+                                    MappingFlags flags);
+  [[nodiscard]] Result<> unmap_region(GuestPhys gpa, std::uint64_t size);
+
+  template <class T>
+    requires std::is_trivially_copyable_v<T>
+  [[nodiscard]] Result<T> read_from_guest_of(GuestPhys gpa) {
+    return memory_.load<T>(gpa);
+  }
+  template <class T>
+    requires std::is_trivially_copyable_v<T>
+  [[nodiscard]] Result<> write_to_guest_of(GuestPhys gpa, const T& value) {
+    return memory_.store(gpa, value);
+  }
+
+  [[nodiscard]] Result<> inject_interrupt_to_vcpu(VcpuId id, std::uint64_t vector);
+
+  /// Devices of the embedder, at any time while no vCPU runs. `line` is an input of the VM's
+  /// interrupt controller, or Bus::kNoLine.
+  [[nodiscard]] Result<Device*> add_mmio_device(GuestPhys base, std::unique_ptr<Device> device,
+                                                std::uint32_t line = Bus::kNoLine);
+  [[nodiscard]] Result<Device*> add_port_device(std::uint16_t base, std::unique_ptr<Device> device,
+                                                std::uint32_t line = Bus::kNoLine);
+  [[nodiscard]] Result<Device*> add_sysreg_device(std::uint64_t base,
+                                                  std::unique_ptr<Device> device);
+
+  [[nodiscard]] AddressSpace& memory() { return memory_; }
+  [[nodiscard]] Bus& mmio() { return mmio_; }
+  [[nodiscard]] Bus& ports() { return ports_; }
+  [[nodiscard]] Bus& sysregs() { return sysregs_; }
+  [[nodiscard]] Board& board() { return *board_; }
+  [[nodiscard]] const VmStatistics& statistics() const { return statistics_; }
+
+  /// Null for none; outlives its registration.
+  void set_observer(Observer* observer) { observer_ = observer; }
+
+  /// Everything a guest could see: registers, RAM, devices, interrupt state.
+  void digest(Digest& into) const;
+
+ private:
+  class Port;
+  Vm(VmConfig config, Hal& hal, AddressSpace memory);
+
+  VmConfig config_;
+  Hal& hal_;
+  VmState state_ = VmState::Ready;
+  AddressSpace memory_;
+  Bus mmio_;
+  Bus ports_;
+  Bus sysregs_;
+  std::unique_ptr<Board> board_;
+  std::vector<Vcpu> vcpus_;
+  VmStatistics statistics_;
+  Observer* observer_ = nullptr;
+  std::uint64_t sequence_ = 0;
+};
+
+}  // namespace retrap
