@@ -1,0 +1,76 @@
+// A simulated machine: host memory, virtual clock, scheduler, and the VMs on it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vmm/vm.h"
+
+namespace retrap {
+
+struct MachineOptions {
+  std::uint64_t memory_bytes = 0;  ///< host RAM; 0: enough for the VMs that are added later
+  std::uint64_t seed = 1;
+  /// Stop and resume every so many instructions (0: only where something happens). Changes nothing
+  /// that a guest or a digest can see.
+  std::uint64_t slice = 0;
+};
+
+/// Why a run ended. The exit status of `retrap run` follows from it.
+enum class StopReason : std::uint8_t {
+  PoweredOff,   ///< every VM is down by its own request
+  BudgetSpent,  ///< max_instructions reached
+  Crashed,      ///< a guest cannot go on (`detail` says why)
+  Deadlocked,   ///< every vCPU waits and nothing will ever wake one
+  Reset,        ///< a guest asked for a reset
+};
+[[nodiscard]] std::string_view to_string(StopReason reason);
+
+struct RunReport {
+  StopReason reason = StopReason::BudgetSpent;
+  std::string detail;              ///< one clause, may be empty
+  std::uint64_t instructions = 0;  ///< retired by the machine since creation
+  std::uint64_t virtual_time_ns = 0;
+};
+
+/// The class that the command line, tests and examples use. One thread, no global state; the same
+/// options, configurations, images and inputs give the same run, to the bit.
+class Machine final : public Hal {
+ public:
+  /// InvalidInput, NoMemory (the host refused the mapping).
+  [[nodiscard]] static Result<std::unique_ptr<Machine>> create(const MachineOptions& options);
+  ~Machine() override;
+
+  [[nodiscard]] Frames& frames() override;
+  [[nodiscard]] Clock& clock() override;
+  [[nodiscard]] Architecture* architecture(ArchId arch) override;
+
+  /// Creates a VM and loads its images; it boots at the first run(). The console is kept by the
+  /// machine (console_of) and also copied to `console` where that is not null (outlives the
+  /// machine).
+  [[nodiscard]] Result<Vm*> add_vm(VmConfig config, const Images& images,
+                                   ConsoleSink* console = nullptr);
+
+  /// Runs until something of RunReport happens; at most `max_instructions` more (all VMs together).
+  [[nodiscard]] RunReport run(std::uint64_t max_instructions = kNever);
+
+  [[nodiscard]] std::size_t vm_num() const;
+  [[nodiscard]] Vm& vm(std::size_t index);
+  /// Everything `vm` has printed.
+  [[nodiscard]] const std::string& console_of(const Vm& vm) const;
+  /// A byte typed at the console of `vm`; false where its buffer is full.
+  [[nodiscard]] bool type(Vm& vm, char byte);
+
+  /// Registers, RAM, devices, interrupt state, console of all VMs, and the clock.
+  [[nodiscard]] std::uint64_t digest() const;
+
+ private:
+  struct State;
+  explicit Machine(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace retrap
