@@ -1,3 +1,4 @@
+// Stops the host clock for calls that Unicorn makes while it runs; all others pass on.
 #include "sim/unicorn/host_clock.h"
 
 #include <dlfcn.h>
@@ -31,7 +32,7 @@ HostClockStandsStill::~HostClockStandsStill() {
 extern "C" __attribute__((visibility("default"))) int gettimeofday(struct timeval* __restrict time,
                                                                    void* __restrict zone) noexcept {
   if (retrap::unicorn::engines_running > 0) {
-    if (time != nullptr) *time = {.tv_sec = 1'000'000'000, .tv_usec = 0};
+    *time = {.tv_sec = 1'000'000'000, .tv_usec = 0};
     return 0;
   }
   return retrap::unicorn::real_gettimeofday()(time, zone);
