@@ -2,7 +2,8 @@
 include_guard()
 include(GNUInstallDirs)
 
-if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
+# Not for coverage: an object remembers the folder in which it counts.
+if(NOT CMAKE_CXX_COMPILER_LAUNCHER AND NOT RETRAP_COVERAGE)
   find_program(RETRAP_CCACHE ccache)
   if(RETRAP_CCACHE)
     # Clones in different folders share what they have compiled.

@@ -1,0 +1,73 @@
+# ./dev bench: the benchmarks, and Linux boots side by side with QEMU.
+# shellcheck shell=bash
+
+dev_bench() {
+  if [ "${1:-}" = linux ]; then
+    shift
+    bench_linux "$@"
+    return
+  fi
+  ensure_packages core test
+  configure_and_build release retrap_bench >&2
+  build/release/benches/retrap_bench "$@"
+}
+
+readonly bench_rounds=5
+
+qemu_boot() {
+  local arch=$1
+  local common=(-m 512M -smp 1 -nographic -no-reboot -nic none -icount "shift=0,sleep=off"
+    -kernel "$guests_dir/$arch/kernel" -initrd "$guests_dir/$arch/initrd.gz")
+  case $arch in
+    x86_64) qemu-system-x86_64 -M q35 -cpu qemu64 "${common[@]}" -append "console=ttyS0 panic=-1" ;;
+    aarch64)
+      qemu-system-aarch64 -M virt,gic-version=3 -cpu cortex-a57 "${common[@]}" \
+        -append "console=ttyAMA0 panic=-1"
+      ;;
+    riscv64) qemu-system-riscv64 -M virt "${common[@]}" -append "console=ttyS0 panic=-1" ;;
+  esac
+}
+
+our_boot() {
+  build/release/bin/retrap run --arch "$1" --memory 512M \
+    --kernel "$guests_dir/$1/kernel" --initrd "$guests_dir/$1/initrd.gz"
+}
+
+# timed_boot qemu_boot|our_boot ARCH: wall seconds to power-off. The guest must have got there.
+timed_boot() {
+  local log began ended
+  log=$(mktemp)
+  began=$(date +%s.%N)
+  timeout 600 bash -c "$(declare -f qemu_boot our_boot); guests_dir='$guests_dir'; $1 $2" \
+    </dev/null >"$log" 2>&1 || true
+  ended=$(date +%s.%N)
+  if ! grep -q USERLAND-DONE "$log"; then
+    tail -n 20 "$log" >&2
+    rm -f "$log"
+    die "bench: $1 $2 did not reach USERLAND-DONE"
+  fi
+  rm -f "$log"
+  awk -v began="$began" -v ended="$ended" 'BEGIN { printf "%.3f\n", ended - began }'
+}
+
+median() { sort -n | awk '{ value[NR] = $1 } END { print value[int((NR + 1) / 2)] }'; }
+
+bench_linux() {
+  local arch round ours peers
+  ensure_packages core test bench
+  dev_guests
+  configure_and_build release retrap >&2
+  [ $# -ne 0 ] || set -- x86_64 aarch64 riscv64
+  printf '%-8s  %10s  %10s  %6s   (median of %d, wall seconds to power-off)\n' \
+    guest retrap qemu ratio "$bench_rounds"
+  for arch in "$@"; do
+    ours="" peers=""
+    for ((round = 0; round < bench_rounds; ++round)); do
+      ours+="$(timed_boot our_boot "$arch")"$'\n'
+      peers+="$(timed_boot qemu_boot "$arch")"$'\n'
+    done
+    awk -v arch="$arch" -v ours="$(printf %s "$ours" | median)" \
+      -v peer="$(printf %s "$peers" | median)" \
+      'BEGIN { printf "%-8s  %10.2f  %10.2f  %6.2f\n", arch, ours, peer, ours / peer }'
+  done
+}
