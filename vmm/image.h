@@ -34,8 +34,13 @@ struct ImageSegment {
 
 /// One image in memory, its bytes and what its header says. Every number is checked against the
 /// size of the file and for wrapping; a broken header is an Error that names path and field.
+///
+/// Moves and does not copy: the segments point into the bytes.
 class Image {
  public:
+  Image(Image&&) noexcept = default;
+  Image& operator=(Image&&) noexcept = default;
+
   /// Recognises `bytes`. `path` is for messages. InvalidInput where a header is damaged, or made
   /// for another architecture than `arch`.
   [[nodiscard]] static Result<Image> parse(std::string path, std::vector<std::byte> bytes,
