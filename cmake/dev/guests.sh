@@ -43,10 +43,10 @@ fetch_guest() {
   (cd "$work"/debs &&
     twice foreign "$work" apt-get "${options[@]}" download -qq "$kernel" busybox-static >/dev/null) ||
     die "guests: cannot download $kernel and busybox-static of $debian_arch"
-  for deb in "$work"/debs/*.deb; do dpkg -x "$deb" "$work"/root; done
-  boot=("$work"/root/boot/$file)
+  for deb in "$work"/debs/*.deb; do dpkg -x "$deb" "$work"/unpacked; done
+  boot=("$work"/unpacked/boot/$file)
   install -m 0644 "${boot[0]}" "$out"/kernel
-  make_initrd "$(busybox_of "$work"/root)" "$work"/tree "$out"/initrd.gz
+  make_initrd "$(busybox_of "$work"/unpacked)" "$work"/tree "$out"/initrd.gz
   sha256sum <"$work"/tree/bin/busybox | cut -d ' ' -f 1 >"$out"/busybox.sha256
   printf '%s\n' "$kernel" >"$out"/version
   rm -rf "$work"

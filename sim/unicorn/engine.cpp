@@ -1,3 +1,4 @@
+// The RAII wrapper of a Unicorn engine.
 #include "sim/unicorn/engine.h"
 
 #include <fmt/format.h>
