@@ -41,12 +41,12 @@ PageTableFormat::Entry GStageFormat::decode(std::uint64_t entry, unsigned level)
 }
 
 const GStageFormat& sv39x4() {
-  static constexpr GStageFormat kFormat(kSv39x4Levels);
+  static const GStageFormat kFormat(kSv39x4Levels);
   return kFormat;
 }
 
 const GStageFormat& sv48x4() {
-  static constexpr GStageFormat kFormat(kSv48x4Levels);
+  static const GStageFormat kFormat(kSv48x4Levels);
   return kFormat;
 }
 

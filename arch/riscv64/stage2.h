@@ -48,7 +48,7 @@ inline constexpr unsigned kSv48x4Levels = 4;
 /// encoded.
 class GStageFormat final : public PageTableFormat {
  public:
-  explicit constexpr GStageFormat(unsigned levels) : levels_(levels) {}
+  explicit GStageFormat(unsigned levels) : levels_(levels) {}
 
   [[nodiscard]] unsigned levels() const override { return levels_; }
   [[nodiscard]] unsigned address_bits() const override { return g_stage_address_bits(levels_); }
