@@ -67,7 +67,7 @@ TEST(FdtBuilder, GrowsAsFarAsTheTreeNeeds) {
   fdt.begin("");
   const std::string argument(100'000, 'x');
   fdt.begin("chosen").string("bootargs", argument).end();
-  for (int i = 0; i < 5'000; ++i) {
+  for (int i = 0; i < 500; ++i) {
     fdt.begin("cpu@" + std::to_string(i)).cells("property-" + std::to_string(i), {1, 2}).end();
   }
   const auto blob = fdt.end().finish();
@@ -76,7 +76,7 @@ TEST(FdtBuilder, GrowsAsFarAsTheTreeNeeds) {
   const int node = fdt_path_offset(blob.data(), "/chosen");
   EXPECT_EQ(argument,
             static_cast<const char*>(fdt_getprop(blob.data(), node, "bootargs", nullptr)));
-  EXPECT_GE(fdt_path_offset(blob.data(), "/cpu@4999"), 0);
+  EXPECT_GE(fdt_path_offset(blob.data(), "/cpu@499"), 0);
 }
 
 TEST(FdtCheck, RefusesEveryPrefixOfATree) {

@@ -1,0 +1,352 @@
+// Whether a configuration makes sense, whatever the architecture.
+#include "vmm/config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+
+#include "vmm/config_check.h"
+#include "vmm/ids.h"
+
+namespace retrap {
+
+namespace {
+
+using namespace retrap::literals;
+
+constexpr std::uint64_t kPage = 4_KiB;
+constexpr std::size_t kLongestName = 64;
+constexpr std::size_t kLongestCmdline = 64 * 1024;
+
+/// A part of the guest-physical map and how to speak of it.
+struct Claim {
+  GuestRange range;
+  std::string key;
+  std::string what;  ///< "memory_regions[0]", "emulated device 'uart'"
+  /// hpa - gpa, modulo 2^64; only where the range is passed through, which maps whole pages (V3).
+  std::optional<std::uint64_t> shift = {};
+};
+
+class Checker {
+ public:
+  explicit Checker(const VmConfig& config) : config_(config) {}
+
+  std::vector<ConfigProblem> run() {
+    base();
+    memory_regions();
+    emulated_devices();
+    passthrough_devices();
+    passthrough_addresses();
+    overlaps();
+    images();
+    entry_point();
+    return std::move(problems_);
+  }
+
+ private:
+  template <class... Args>
+  void say(std::string key, fmt::format_string<Args...> text, Args&&... args) {
+    problems_.push_back({std::move(key), fmt::format(text, std::forward<Args>(args)...)});
+  }
+
+  void base();
+  void per_vcpu_list(std::string_view name, const std::vector<std::uint64_t>& list);
+  void memory_regions();
+  void memory_region_flags(const std::string& key, std::uint32_t flags);
+  void emulated_devices();
+  void passthrough_devices();
+  void passthrough_addresses();
+  void overlaps();
+  void images();
+  void image_address(std::string_view key, std::optional<std::uint64_t> address);
+  void entry_point();
+
+  /// Adds a claim, or says what is wrong with it and gives null.
+  Claim* claim(const std::string& key, const std::string& what, std::uint64_t base,
+               std::uint64_t size);
+  [[nodiscard]] std::optional<std::size_t> region_at(std::uint64_t address) const;
+
+  const VmConfig& config_;
+  std::vector<Claim> claims_;
+  std::vector<ConfigProblem> problems_;
+};
+
+std::string quoted(std::string_view kind, std::string_view name) {
+  return fmt::format("{} '{}'", kind, printable(name));
+}
+
+// V16, V18: a list of the wrong length, no vCPU at all, more vCPUs than a mask has bits.
+void Checker::base() {
+  if (config_.name.size() > kLongestName || printable(config_.name) != config_.name) {
+    say("base.name", "name is longer than {} bytes or holds control characters; give a plain name",
+        kLongestName);
+  }
+  if (config_.cpu_num == 0 || config_.cpu_num > kMaxVcpus) {
+    say("base.cpu_num", "cpu_num is {}; give 1 to {}", config_.cpu_num, kMaxVcpus);
+  }
+  per_vcpu_list("phys_cpu_ids", config_.phys_cpu_ids);
+  per_vcpu_list("phys_cpu_sets", config_.phys_cpu_sets);
+  auto ids = config_.phys_cpu_ids;
+  std::ranges::sort(ids);
+  if (const auto twice = std::ranges::adjacent_find(ids); twice != ids.end()) {
+    say("base.phys_cpu_ids", "phys_cpu_ids has {:#x} twice; give each vCPU an id of its own",
+        *twice);
+  }
+  for (std::size_t i = 0; i < config_.phys_cpu_sets.size(); ++i) {
+    if (config_.phys_cpu_sets[i] != 0) continue;
+    say(fmt::format("base.phys_cpu_sets[{}]", i),
+        "phys_cpu_sets[{}] is 0: no CPU to run on; set a bit per CPU", i);
+  }
+}
+
+void Checker::per_vcpu_list(std::string_view name, const std::vector<std::uint64_t>& list) {
+  if (list.empty() || list.size() == config_.cpu_num) return;
+  say(fmt::format("base.{}", name),
+      "{} has {} entries and cpu_num is {}; give one entry a vCPU, or leave the key out", name,
+      list.size(), config_.cpu_num);
+}
+
+// V17: every sum here is checked.
+Claim* Checker::claim(const std::string& key, const std::string& what, std::uint64_t base,
+                      std::uint64_t size) {
+  if (size == 0) {
+    say(key, "{} has length 0; give its size in bytes", what);
+    return nullptr;
+  }
+  const auto range = GuestRange::make(GuestPhys(base), size);
+  if (!range) {
+    say(key, "{}: {:#x} + {:#x} wraps around the end of the address space; make it smaller", what,
+        base, size);
+    return nullptr;
+  }
+  return &claims_.emplace_back(Claim{.range = *range, .key = key, .what = what});
+}
+
+void Checker::memory_regions() {
+  if (config_.memory_regions.empty() && !config_.kernel_path.empty()) {
+    say("kernel.memory_regions",
+        "memory_regions is empty: no RAM for the kernel; add [gpa, size, flags, map_type]");
+  }
+  for (std::size_t i = 0; i < config_.memory_regions.size(); ++i) {
+    const MemoryRegionConfig& region = config_.memory_regions[i];
+    const std::string key = fmt::format("kernel.memory_regions[{}]", i);
+    const std::string what = fmt::format("memory_regions[{}]", i);
+    claim(key, what, region.gpa, region.size);
+    if (region.gpa % kPage != 0 || region.size % kPage != 0) {
+      say(key, "{}: gpa {:#x} and size {:#x} must be multiples of {:#x}", what, region.gpa,
+          region.size, kPage);
+    }
+    memory_region_flags(key, region.flags);
+  }
+}
+
+void Checker::memory_region_flags(const std::string& key, std::uint32_t flags) {
+  constexpr std::uint32_t kKnown = 0x3f;
+  const std::string what = key.substr(key.find('.') + 1);
+  const auto has = [flags](MappingFlags flag) {
+    return (flags & static_cast<std::uint32_t>(flag)) != 0;
+  };
+  if ((flags & ~kKnown) != 0) {
+    say(key, "{}: flags {:#x} has unknown bits {:#x}; use READ 1, WRITE 2, EXECUTE 4, USER 8", what,
+        flags, flags & ~kKnown);
+  }
+  if (has(MappingFlags::Device) || has(MappingFlags::Uncached)) {
+    say(key,
+        "{}: flags {:#x} makes RAM a device (0x10) or uncached (0x20); clear these bits or use "
+        "passthrough_devices",
+        what, flags);
+  }
+  if (!has(MappingFlags::Read)) {
+    say(key, "{}: flags {:#x} lacks READ (1); RAM is always readable", what, flags);
+  }
+}
+
+// D3: a device that cannot be built is refused before anything is.
+void Checker::emulated_devices() {
+  for (std::size_t i = 0; i < config_.emu_devices.size(); ++i) {
+    const EmuDeviceConfig& device = config_.emu_devices[i];
+    const std::string key = fmt::format("devices.emu_devices[{}]", i);
+    const std::string what = quoted("emulated device", device.name);
+    const auto number = static_cast<std::uint64_t>(device.emu_type);
+    const EmuDeviceKind* const kind = find_emu_device_kind(number);
+    if (kind == nullptr) {
+      say(key, "{} has the unknown emu_type {:#x}; see the table in docs/configuration.md", what,
+          number);
+      continue;
+    }
+    if (device.cfg_list.size() < kind->cfg_entries) {
+      say(key, "{} ({}) has {} cfg_list entries; give {}: [{}]", what, kind->name,
+          device.cfg_list.size(), kind->cfg_entries, kind->cfg_meaning);
+    }
+    if (device.emu_type == EmuDeviceType::Dummy) continue;
+    if (!is_on_ports(config_.arch, device.emu_type)) {
+      claim(key, what, device.base_gpa, device.length);
+      continue;
+    }
+    constexpr std::uint64_t kPorts = 0x10000;
+    if (device.length == 0 || device.length > kPorts || device.base_gpa > kPorts - device.length) {
+      say(key, "{}: ports {:#x} + {:#x} are not below {:#x}; give its first port and their number",
+          what, device.base_gpa, device.length, kPorts);
+    }
+  }
+}
+
+void Checker::passthrough_devices() {
+  for (std::size_t i = 0; i < config_.passthrough_devices.size(); ++i) {
+    const PassthroughDeviceConfig& device = config_.passthrough_devices[i];
+    const std::string key = fmt::format("devices.passthrough_devices[{}]", i);
+    const std::string what = quoted("passthrough device", device.name);
+    Claim* const claimed = claim(key, what, device.base_gpa, device.length);
+    if (claimed == nullptr) continue;
+    claimed->shift = device.base_hpa - device.base_gpa;
+    if (!HostRange::make(HostPhys(device.base_hpa), device.length)) {
+      say(key, "{}: base_hpa {:#x} + {:#x} wraps around the end of the address space", what,
+          device.base_hpa, device.length);
+    }
+    if (device.base_gpa % kPage != device.base_hpa % kPage) {
+      say(key, "{}: base_gpa {:#x} and base_hpa {:#x} lie at different offsets in their pages",
+          what, device.base_gpa, device.base_hpa);
+    }
+  }
+}
+
+void Checker::passthrough_addresses() {
+  for (std::size_t i = 0; i < config_.passthrough_addresses.size(); ++i) {
+    const AddressWindow& window = config_.passthrough_addresses[i];
+    const std::string what = fmt::format("passthrough_addresses[{}]", i);
+    Claim* const claimed = claim("devices." + what, what, window.base_gpa, window.length);
+    if (claimed != nullptr) claimed->shift = 0;
+  }
+}
+
+GuestRange whole_pages(GuestRange range) {
+  const GuestPhys base = range.base().align_down(kPage);
+  const std::uint64_t size = (range.last().raw() | (kPage - 1)) - base.raw() + 1;
+  return GuestRange::make(base, size).value_or(range);
+}
+
+bool conflict(const Claim& a, const Claim& b) {
+  if (a.range.overlaps(b.range)) return true;
+  if (!a.shift && !b.shift) return false;
+  // Two windows may share a page that goes to one place.
+  return a.shift != b.shift && whole_pages(a.range).overlaps(whole_pages(b.range));
+}
+
+// V4: every pair, both named.
+void Checker::overlaps() {
+  for (std::size_t later = 0; later < claims_.size(); ++later) {
+    const Claim& b = claims_[later];
+    for (std::size_t earlier = 0; earlier < later; ++earlier) {
+      const Claim& a = claims_[earlier];
+      if (!conflict(a, b)) continue;
+      say(b.key, "{} ({}) overlaps {} ({}){}; move one of them", b.what, b.range, a.what, a.range,
+          a.range.overlaps(b.range) ? "" : " in a page");
+    }
+  }
+}
+
+std::optional<std::size_t> Checker::region_at(std::uint64_t address) const {
+  for (std::size_t i = 0; i < config_.memory_regions.size(); ++i) {
+    const MemoryRegionConfig& region = config_.memory_regions[i];
+    if (address >= region.gpa && address - region.gpa < region.size) return i;
+  }
+  return std::nullopt;
+}
+
+void Checker::images() {
+  if (config_.bios_path && !config_.bios_path->empty() && !config_.bios_load_addr) {
+    say("kernel.bios_path", "bios_path has no bios_load_addr; add bios_load_addr = 0x...");
+  }
+  if (config_.cmdline.find('\0') != std::string::npos || config_.cmdline.size() > kLongestCmdline) {
+    say("kernel.cmdline", "cmdline holds a NUL or more than {} bytes; shorten it", kLongestCmdline);
+  }
+  if (config_.memory_regions.empty()) return;
+  image_address("kernel_load_addr", config_.kernel_load_addr);
+  image_address("bios_load_addr", config_.bios_load_addr);
+  image_address("dtb_load_addr", config_.dtb_load_addr);
+  image_address("ramdisk_load_addr", config_.ramdisk_load_addr);
+}
+
+void Checker::image_address(std::string_view key, std::optional<std::uint64_t> address) {
+  if (!address || region_at(*address)) return;
+  say(fmt::format("kernel.{}", key), "{} {:#x} is in none of the memory_regions; move it into RAM",
+      key, *address);
+}
+
+void Checker::entry_point() {
+  if (!config_.entry_point || config_.memory_regions.empty()) return;
+  const auto region = region_at(*config_.entry_point);
+  if (!region) {
+    say("kernel.entry_point",
+        "entry_point {:#x} is in none of the memory_regions; move it into RAM",
+        *config_.entry_point);
+    return;
+  }
+  const std::uint32_t flags = config_.memory_regions[*region].flags;
+  if ((flags & static_cast<std::uint32_t>(MappingFlags::Execute)) == 0) {
+    say("kernel.entry_point",
+        "entry_point {:#x} is in memory_regions[{}], whose flags {:#x} lack EXECUTE (4); add it",
+        *config_.entry_point, *region, flags);
+  }
+}
+
+// Reference: axvm's EmulatedDeviceType and what each backend reads of cfg_list.
+constexpr std::array<EmuDeviceKind, 14> kKinds = {{
+    // clang-format off
+    {EmuDeviceType::Dummy,               "dummy",                0, ""},
+    {EmuDeviceType::InterruptController, "interrupt controller", 0, ""},
+    {EmuDeviceType::Console,             "console",              0, ""},
+    {EmuDeviceType::FwCfg,               "fw_cfg",               0, ""},
+    {EmuDeviceType::IvcChannel,          "ivc channel",          0, ""},
+    {EmuDeviceType::GpptRedistributor,   "gppt redistributor",   3, "cpu_num, stride, first_pcpu"},
+    {EmuDeviceType::GpptDistributor,     "gppt distributor",     0, ""},
+    {EmuDeviceType::GpptIts,             "gppt its",             1, "host_gits_base"},
+    {EmuDeviceType::X86IoApic,           "x86 I/O APIC",         0, ""},
+    {EmuDeviceType::X86Pit,              "x86 PIT",              0, ""},
+    {EmuDeviceType::PpptGlobal,          "pppt global",          1, "context_num"},
+    {EmuDeviceType::VirtioBlk,           "virtio-blk",           0, ""},
+    {EmuDeviceType::VirtioNet,           "virtio-net",           0, ""},
+    {EmuDeviceType::VirtioConsole,       "virtio-console",       0, ""},
+    // clang-format on
+}};
+
+}  // namespace
+
+std::string printable(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= ' ' && byte != 0x7f) {
+      out += c;
+    } else {
+      out += fmt::format("\\x{:02x}", byte);
+    }
+  }
+  return out;
+}
+
+const EmuDeviceKind* find_emu_device_kind(std::uint64_t type) {
+  const auto row = std::ranges::find(kKinds, type, [](const EmuDeviceKind& kind) {
+    return static_cast<std::uint64_t>(kind.type);
+  });
+  return row == kKinds.end() ? nullptr : &*row;
+}
+
+bool is_on_ports(ArchId arch, EmuDeviceType type) {
+  return arch == ArchId::X86_64 &&
+         (type == EmuDeviceType::Console || type == EmuDeviceType::X86Pit);
+}
+
+std::vector<ConfigProblem> check_config(const VmConfig& config) {
+  return Checker(config).run();
+}
+
+std::vector<std::string> problems_of(const VmConfig& config) {
+  std::vector<std::string> texts;
+  for (ConfigProblem& problem : check_config(config)) texts.push_back(std::move(problem.text));
+  return texts;
+}
+
+}  // namespace retrap

@@ -1,0 +1,38 @@
+// What is wrong with a configuration, and which key it is about.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vmm/config.h"
+
+namespace retrap {
+
+struct ConfigProblem {
+  std::string key;   ///< "kernel.memory_regions[1].size": where in the file
+  std::string text;  ///< what is wrong; what to do
+};
+
+/// Everything problems_of() finds, with the key of each, in the order of the schema.
+[[nodiscard]] std::vector<ConfigProblem> check_config(const VmConfig& config);
+
+/// `text` on one line: control characters as \xNN.
+[[nodiscard]] std::string printable(std::string_view text);
+
+/// What an emu_type of the configuration is.
+struct EmuDeviceKind {
+  EmuDeviceType type;
+  std::string_view name;
+  std::size_t cfg_entries;       ///< the least number of cfg_list entries
+  std::string_view cfg_meaning;  ///< their names
+};
+
+/// The row of `type`, or nothing where axvm has no such number.
+[[nodiscard]] const EmuDeviceKind* find_emu_device_kind(std::uint64_t type);
+
+/// Whether base_gpa of such a device is a port and not a guest-physical address.
+[[nodiscard]] bool is_on_ports(ArchId arch, EmuDeviceType type);
+
+}  // namespace retrap
