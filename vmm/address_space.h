@@ -53,9 +53,10 @@ class AddressSpace {
   AddressSpace(AddressSpace&&) noexcept = default;
   ~AddressSpace();
 
-  /// RAM that this VM owns. Base and size are multiples of 4 KiB, inside the format's address
-  /// width. InvalidInput, AlreadyExists (naming the other region), NoMemory; on error nothing
-  /// has changed. The flags have at least Read and neither Device nor Uncached.
+  /// RAM that this VM owns (Reserved: a host range at the same address that it does not own, as
+  /// map_linear has it; Identical is always Eager). Base and size are multiples of 4 KiB, inside
+  /// the format's address width. InvalidInput, AlreadyExists (naming the other region), NoMemory;
+  /// on error nothing has changed. The flags have at least Read and neither Device nor Uncached.
   [[nodiscard]] Result<> map_ram(GuestPhys base, std::uint64_t size, MappingFlags flags,
                                  MapType type, Populate populate, std::string name);
 
@@ -76,9 +77,10 @@ class AddressSpace {
 
   [[nodiscard]] std::optional<HostPhys> translate(GuestPhys at) const;
 
-  /// Copies bytes out of and into RAM, across regions, populating lazy pages. The permissions of
-  /// the regions do not bind the monitor. NotFound names the first address with nothing behind it;
-  /// nothing has been written then. Access is byte-exact; no alignment is required.
+  /// Copies bytes out of and into RAM, across regions. The permissions of the regions do not bind
+  /// the monitor. NotFound names the first address with nothing behind it; nothing has been written
+  /// then. A write populates lazy pages, a read sees zeroes there. Access is byte-exact; no
+  /// alignment is required.
   [[nodiscard]] Result<> read(GuestPhys from, std::span<std::byte> into);
   [[nodiscard]] Result<> write(GuestPhys to, std::span<const std::byte> from);
 
@@ -110,6 +112,19 @@ class AddressSpace {
 
  private:
   AddressSpace(PageTable table, Frames& frames, VmId owner);
+
+  [[nodiscard]] Result<> check_free(GuestRange range, std::string_view name) const;
+  [[nodiscard]] Result<> check_mapped(GuestPhys at, std::uint64_t bytes) const;
+  [[nodiscard]] Result<HostPhys> allocate_run(std::uint64_t size);
+  [[nodiscard]] Result<HostPhys> allocate_identical(GuestRange range);
+  [[nodiscard]] bool populate(const Region& region, GuestPhys page);
+  /// Gives back the frames of `range`, which lies in `region`. The table still maps them.
+  void release(const Region& region, GuestRange range);
+  [[nodiscard]] static Region part_of(const Region& region, GuestPhys base, std::uint64_t size);
+  void insert(Region region);
+  /// visit(base, host, size) for what is mapped in `range`, in order.
+  template <class Visit>
+  void for_each_leaf(GuestRange range, Visit visit) const;
 
   PageTable table_;
   Frames* frames_;  ///< never null; outlives this

@@ -29,8 +29,11 @@ class Bus final : AlarmSink {
  public:
   static constexpr std::uint32_t kNoLine = ~std::uint32_t{0};
 
+  /// What an address counts. A system register is one unit however wide it is.
+  enum class Unit : std::uint8_t { Byte, Register };
+
   /// `name` for messages ("mmio", "port", "sysreg"). The clock outlives the bus.
-  Bus(std::string name, Clock& clock);
+  Bus(std::string name, Clock& clock, Unit unit = Unit::Byte);
   ~Bus() override;
   Bus(const Bus&) = delete;
   Bus& operator=(const Bus&) = delete;
@@ -52,6 +55,9 @@ class Bus final : AlarmSink {
   /// Whether a device covers any byte of [at, at + bytes).
   [[nodiscard]] bool covers(std::uint64_t at, std::uint64_t bytes) const;
 
+  /// The first device that covers any byte of [at, at + bytes), or null.
+  [[nodiscard]] const Device* first_in(std::uint64_t at, std::uint64_t bytes) const;
+
   /// The value (zero above `width`), or nothing where no device covers the whole access.
   [[nodiscard]] std::optional<std::uint64_t> read(std::uint64_t at, Width width, VcpuId vcpu);
   /// Whether a device took it.
@@ -68,9 +74,17 @@ class Bus final : AlarmSink {
  private:
   struct Entry;
   void on_alarm(std::uint64_t now_ns) override;
+  [[nodiscard]] Result<> insert(std::uint64_t base, Device& device, std::unique_ptr<Device> owned,
+                                std::uint32_t line, InterruptController* controller);
+  /// The device that covers the whole access, or null.
+  [[nodiscard]] Entry* find(std::uint64_t at, Width width) const;
+  void sample(Entry& entry);
+  void set_alarm();
+  void count(IoError error);
 
   std::string name_;
   Clock& clock_;
+  Unit unit_;
   std::vector<std::unique_ptr<Entry>> entries_;
   std::vector<std::uint64_t> bases_;
   BusCounters counters_;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 
 #include "vmm/base/result.h"
 #include "vmm/host_memory.h"
@@ -12,6 +13,8 @@ namespace retrap {
 
 /// What a frame is used for.
 enum class FrameUse : std::uint8_t { GuestRam, PageTable, Shared };
+
+[[nodiscard]] std::string_view to_string(FrameUse use);
 
 struct FrameOwner {
   VmId vm;
@@ -40,8 +43,19 @@ class Frames {
   /// Gives back the run that starts at `at`. NotFound where no run starts there.
   [[nodiscard]] Result<> free(HostPhys at);
 
+  /// Another mapping of whatever is in [at, at + size), so that nobody can free it: free frames
+  /// become `owner`'s, runs of `owner.vm` and Shared ones get one reference more. PermissionDenied
+  /// names a page table or another VM's memory in the range; nothing has changed then.
+  [[nodiscard]] Result<> hold(HostPhys at, std::uint64_t size, FrameOwner owner);
+
+  /// Takes one reference from all of [at, at + size), which may be part of runs. Requires that
+  /// all of it is allocated.
+  void release(HostPhys at, std::uint64_t size);
+
   /// Whether all of [at, at + size) lies in runs of `vm`.
   [[nodiscard]] bool owns(VmId vm, HostPhys at, std::uint64_t size) const;
+  /// Who has the frame of `at`, or nobody.
+  [[nodiscard]] std::optional<FrameOwner> owner_of(HostPhys at) const;
   [[nodiscard]] std::uint64_t bytes_of(VmId vm) const;  ///< allocated now
   [[nodiscard]] std::uint64_t bytes_free() const;
   [[nodiscard]] HostMemory& memory() { return memory_; }
@@ -53,8 +67,19 @@ class Frames {
     FrameOwner owner;
     std::uint32_t references;
   };
+  using Runs = std::map<HostPhys, Run>;
+
+  [[nodiscard]] Result<> check_range(HostPhys at, std::uint64_t size) const;
+  /// The first run that ends above `at`.
+  [[nodiscard]] Runs::const_iterator first_above(HostPhys at) const;
+  void take(HostPhys at, std::uint64_t size, FrameOwner owner);
+  void give_back(HostPhys at, std::uint64_t size);
+  /// Makes the run that contains `at`, if any, two that meet there.
+  void split(HostPhys at);
+
   HostMemory& memory_;
-  std::map<HostPhys, Run> runs_;
+  Runs runs_;
+  std::map<HostPhys, std::uint64_t> free_;  ///< base -> size; no two of them touch
 };
 
 }  // namespace retrap

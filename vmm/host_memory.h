@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -53,7 +55,10 @@ class HostMemory {
 
   /// The flags of the page that holds `at`. Requires contains(at). Hot paths index page_flags().
   [[nodiscard]] std::uint8_t& flags(HostPhys at) { return flags_[at.offset_from(base_) >> 12]; }
-  [[nodiscard]] std::span<std::uint8_t> page_flags() { return flags_; }  ///< one a 4 KiB page
+  /// One byte for each 4 KiB page.
+  [[nodiscard]] std::span<std::uint8_t> page_flags() {
+    return {flags_.get(), bytes_.size() / kPageSize};
+  }
 
   /// Zeroes [at, at + size) (page aligned); pages never written are not touched.
   void zero(HostPhys at, std::uint64_t size);
@@ -64,9 +69,15 @@ class HostMemory {
   void tell_code_written(HostPhys page, const CodeListener* except);
 
  private:
+  struct Freed {
+    void operator()(std::uint8_t* flags) const { std::free(flags); }
+  };
+  void mark_written(std::uint64_t page);
+
   HostPhys base_;
   std::span<std::byte> bytes_;
-  std::vector<std::uint8_t> flags_;
+  // From calloc: the flags of memory that nobody uses cost nothing, however big the host is.
+  std::unique_ptr<std::uint8_t[], Freed> flags_;
   std::vector<CodeListener*> listeners_;
 };
 

@@ -43,6 +43,17 @@ class PageTable {
     unsigned level;  ///< of the leaf
   };
 
+  /// A leaf where it lies.
+  struct Leaf {
+    GuestPhys base;
+    Translation target;  ///< of the whole leaf
+    HostPhys entry;      ///< where it is written
+
+    [[nodiscard]] GuestPhys last() const {
+      return base.wrapping_add((kPageSize << (9 * target.level)) - 1);
+    }
+  };
+
   [[nodiscard]] static Result<PageTable> make(const PageTableFormat& format, Frames& frames,
                                               VmId owner);
   PageTable(PageTable&& other) noexcept;
@@ -61,15 +72,42 @@ class PageTable {
   /// Changes the permissions of what is mapped in [at, at + size).
   [[nodiscard]] Result<> protect(GuestPhys at, std::uint64_t size, MappingFlags flags);
 
+  /// Makes leaves end at both ends of the range, so that unmap() and protect() cannot fail there.
+  /// Changes no translation.
+  [[nodiscard]] Result<> split_around(GuestPhys at, std::uint64_t size);
+
   [[nodiscard]] std::optional<Translation> translate(GuestPhys at) const;
+  /// The leaf that covers `from`, or else the first one above it.
+  [[nodiscard]] std::optional<Leaf> next_leaf(GuestPhys from) const;
   [[nodiscard]] HostPhys root() const { return root_; }
   [[nodiscard]] const PageTableFormat& format() const { return *format_; }
 
  private:
+  /// What map() has to do below one table.
+  struct Job {
+    GuestPhys at;
+    std::uint64_t size;
+    HostPhys to;
+    MappingFlags flags;
+  };
+
   PageTable(const PageTableFormat& format, Frames& frames, VmId owner, HostPhys root);
 
+  [[nodiscard]] Result<> check(GuestPhys at, std::uint64_t size, MappingFlags flags) const;
+  [[nodiscard]] HostMemory& memory() const;
+  [[nodiscard]] unsigned top_level() const;
+  [[nodiscard]] std::uint64_t entries(unsigned level) const;
+  /// Where the entry for `at` is in a table of `level`.
+  [[nodiscard]] HostPhys slot(HostPhys table, unsigned level, GuestPhys at) const;
+  [[nodiscard]] Result<HostPhys> new_table();
+  [[nodiscard]] bool map_in(HostPhys table, unsigned level, const Job& job);
+  void unmap_in(HostPhys table, unsigned level, GuestPhys at, std::uint64_t size);
+  [[nodiscard]] Result<> split_at(GuestPhys at);
+  [[nodiscard]] bool is_empty(HostPhys table) const;
+  void free_table(HostPhys table, unsigned level);
+
   const PageTableFormat* format_;  ///< never null; outlives this
-  Frames* frames_;                 ///< never null; outlives this
+  Frames* frames_;                 ///< outlives this; null once moved from
   VmId owner_;
   HostPhys root_;
 };

@@ -38,6 +38,7 @@ class Vcpu {
 
  private:
   [[nodiscard]] Result<> move(VcpuState from, VcpuState to, std::string_view operation);
+  [[nodiscard]] Result<> require(VcpuState wanted, std::string_view operation) const;
 
   VcpuId id_;
   ArchVcpu* arch_;  ///< never null; outlives this

@@ -18,12 +18,17 @@ enum class VmState : std::uint8_t { Ready, Running, Stopped };
 [[nodiscard]] std::string_view to_string(VmState state);
 
 struct VmStatistics {
-  std::array<std::uint64_t, kExitKinds> exits{};  ///< by index of ExitReason
-  std::uint64_t populated = 0;                    ///< nested faults that brought a page in
-  std::uint64_t aborts = 0;                       ///< accesses the guest got an abort for
+  /// By index of ExitReason. BudgetSpent is not the guest's doing: neither counted nor observed.
+  std::array<std::uint64_t, kExitKinds> exits{};
+  std::uint64_t populated = 0;  ///< nested faults that brought a page in
+  std::uint64_t aborts = 0;     ///< accesses the guest got an abort for
   std::uint64_t refused_sysregs = 0;
   std::uint64_t unclaimed_ports = 0;
 };
+
+/// The cause of a GuestCrash that the monitor finds: exits without end, and no instruction retires
+/// (an abort whose handler cannot be fetched, a fault that comes back).
+inline constexpr std::uint64_t kNoProgress = ~std::uint64_t{0};
 
 /// The monitor of one guest.
 ///
@@ -74,6 +79,9 @@ class Vm {
 
   [[nodiscard]] Result<> inject_interrupt_to_vcpu(VcpuId id, std::uint64_t vector);
 
+  /// The answer to a hypercall: the return register, and the observer is told.
+  [[nodiscard]] Result<> answer_hypercall(VcpuId id, std::uint64_t value);
+
   /// Devices of the embedder, at any time while no vCPU runs. `line` is an input of the VM's
   /// interrupt controller, or Bus::kNoLine.
   [[nodiscard]] Result<Device*> add_mmio_device(GuestPhys base, std::unique_ptr<Device> device,
@@ -98,7 +106,32 @@ class Vm {
 
  private:
   class Port;
+  /// How often a vCPU came back since an instruction retired.
+  struct Progress {
+    std::uint64_t retired = 0;
+    std::uint32_t fruitless = 0;
+  };
+
   Vm(VmConfig config, Hal& hal, AddressSpace memory);
+  [[nodiscard]] Result<> plug_board(Architecture& architecture, ConsoleSink& console);
+  [[nodiscard]] Result<> check_no_device(GuestRange range) const;
+  [[nodiscard]] Result<> check_no_memory(GuestPhys base, const Device& device) const;
+  [[nodiscard]] tl::unexpected<Error> refuse(std::string_view operation) const;
+
+  /// Whether the exit is dealt with; otherwise it is the embedder's.
+  [[nodiscard]] bool handle(Vcpu& vcpu, const ExitReason& exit);
+  [[nodiscard]] bool on(Vcpu& vcpu, const exits::MmioRead& read);
+  [[nodiscard]] bool on(Vcpu& vcpu, const exits::MmioWrite& write);
+  [[nodiscard]] bool on(Vcpu& vcpu, const exits::SysRegRead& read);
+  [[nodiscard]] bool on(Vcpu& vcpu, const exits::SysRegWrite& write);
+  [[nodiscard]] bool on(Vcpu& vcpu, const exits::IoRead& read);
+  [[nodiscard]] bool on(Vcpu& vcpu, const exits::IoWrite& write);
+  [[nodiscard]] bool on(Vcpu& vcpu, const exits::NestedPageFault& fault);
+  void emulate(Vcpu& vcpu, const exits::NestedPageFault& fault);
+  [[nodiscard]] bool makes_progress(VcpuId id);
+  [[nodiscard]] ExitReason no_progress(Vcpu& vcpu);
+  void saw(VcpuId id, const ExitReason& exit);
+  void answered(VcpuId id, std::uint64_t value);
 
   VmConfig config_;
   Hal& hal_;
@@ -109,6 +142,7 @@ class Vm {
   Bus sysregs_;
   std::unique_ptr<Board> board_;
   std::vector<Vcpu> vcpus_;
+  std::vector<Progress> progress_;  ///< by VcpuId
   VmStatistics statistics_;
   Observer* observer_ = nullptr;
   std::uint64_t sequence_ = 0;

@@ -1,0 +1,247 @@
+// The run loop: nested fault first, then device, then decode, only then the program counter.
+#include "vmm/base/bytes.h"
+#include "vmm/base/check.h"
+#include "vmm/base/overloaded.h"
+#include "vmm/vm.h"
+
+namespace retrap {
+namespace {
+
+/// An instruction that retires takes a handful of exits: one for each page it touches and each
+/// level of the guest's tables. A vCPU that takes this many and retires nothing never will.
+constexpr std::uint32_t kMaxFruitlessExits = 1000;
+
+/// Unbinds however the run loop is left.
+class BoundVcpu {
+ public:
+  explicit BoundVcpu(Vcpu& vcpu) : vcpu_(vcpu) {}
+  BoundVcpu(const BoundVcpu&) = delete;
+  BoundVcpu& operator=(const BoundVcpu&) = delete;
+  ~BoundVcpu() {
+    const auto unbound = vcpu_.unbind();
+    RETRAP_CHECK(unbound.has_value(), "a vcpu that was bound unbinds");
+  }
+
+ private:
+  Vcpu& vcpu_;
+};
+
+}  // namespace
+
+/// The accesses of one emulated instruction: RAM or a device, whichever covers the address.
+class Vm::Port final : public AccessPort {
+ public:
+  Port(Vm& vm, VcpuId vcpu) : vm_(vm), vcpu_(vcpu) {}
+
+  std::optional<std::uint64_t> read(const exits::MmioRead& access) override {
+    if (!vm_.mmio_.covers(access.addr.raw(), bytes(access.width))) return read_memory(access);
+    vm_.saw(vcpu_, access);
+    const auto value = vm_.mmio_.read(access.addr.raw(), access.width, vcpu_);
+    if (value) vm_.answered(vcpu_, *value);
+    return value;
+  }
+
+  bool write(const exits::MmioWrite& access) override {
+    if (!vm_.mmio_.covers(access.addr.raw(), bytes(access.width))) return write_memory(access);
+    vm_.saw(vcpu_, access);
+    return vm_.mmio_.write(access.addr.raw(), access.width, access.data, vcpu_);
+  }
+
+ private:
+  [[nodiscard]] bool may(GuestPhys at, Width width, MappingFlags access) {
+    return vm_.memory_.find(at, bytes(width)) != nullptr &&
+           vm_.memory_.handle_fault(at, access) == FaultOutcome::Populated;
+  }
+
+  [[nodiscard]] std::optional<std::uint64_t> read_memory(const exits::MmioRead& access) {
+    if (!may(access.addr, access.width, MappingFlags::Read)) return std::nullopt;
+    std::array<std::byte, sizeof(std::uint64_t)> buffer{};
+    const auto word = std::span(buffer).first(bytes(access.width));
+    if (!vm_.memory_.read(access.addr, word)) return std::nullopt;
+    return load_le(word, 0, access.width);
+  }
+
+  [[nodiscard]] bool write_memory(const exits::MmioWrite& access) {
+    if (!may(access.addr, access.width, MappingFlags::Write)) return false;
+    std::array<std::byte, sizeof(std::uint64_t)> buffer{};
+    const auto word = std::span(buffer).first(bytes(access.width));
+    return store_le(word, 0, access.width, access.data) &&
+           vm_.memory_.write(access.addr, word).has_value();
+  }
+
+  Vm& vm_;
+  VcpuId vcpu_;
+};
+
+Result<ExitReason> Vm::run_vcpu(VcpuId id) {
+  if (state_ != VmState::Running) return refuse("run");
+  RETRAP_TRY(Vcpu* const vcpu, this->vcpu(id));
+  RETRAP_TRY(vcpu->bind());
+  const BoundVcpu bound(*vcpu);
+  Clock& clock = hal_.clock();
+  for (;;) {
+    if (clock.alarm_is_due()) clock.fire_due();
+    RETRAP_TRY(const ExitReason exit, vcpu->run());
+    if (std::holds_alternative<exits::BudgetSpent>(exit)) {
+      if (clock.retired() >= clock.slice_end()) return exit;
+      if (!makes_progress(id)) return no_progress(*vcpu);
+      continue;
+    }
+    saw(id, exit);
+    if (!handle(*vcpu, exit)) return exit;
+    if (!makes_progress(id)) return no_progress(*vcpu);
+  }
+}
+
+bool Vm::makes_progress(VcpuId id) {
+  Progress& progress = progress_[index(id)];
+  const std::uint64_t retired = hal_.clock().retired();
+  if (progress.retired != retired) progress = {.retired = retired, .fruitless = 0};
+  return ++progress.fruitless <= kMaxFruitlessExits;
+}
+
+ExitReason Vm::no_progress(Vcpu& vcpu) {
+  progress_[index(vcpu.id())] = {};
+  const ExitReason crash = exits::GuestCrash{.cause = kNoProgress, .address = vcpu.arch().pc()};
+  saw(vcpu.id(), crash);
+  return crash;
+}
+
+bool Vm::handle(Vcpu& vcpu, const ExitReason& exit) {
+  return std::visit(Overloaded{
+                        [&](const exits::MmioRead& read) { return on(vcpu, read); },
+                        [&](const exits::MmioWrite& write) { return on(vcpu, write); },
+                        [&](const exits::SysRegRead& read) { return on(vcpu, read); },
+                        [&](const exits::SysRegWrite& write) { return on(vcpu, write); },
+                        [&](const exits::IoRead& read) { return on(vcpu, read); },
+                        [&](const exits::IoWrite& write) { return on(vcpu, write); },
+                        [&](const exits::NestedPageFault& fault) { return on(vcpu, fault); },
+                        [](const exits::Hypercall&) { return false; },
+                        [](const exits::ExternalInterrupt&) { return false; },
+                        [](const exits::Halt&) { return false; },
+                        [](const exits::CpuUp&) { return false; },
+                        [](const exits::CpuDown&) { return false; },
+                        [](const exits::SystemDown&) { return false; },
+                        [](const exits::Nothing&) { return false; },
+                        [](const exits::FailEntry&) { return false; },
+                        [](const exits::SendIPI&) { return false; },
+                        [](const exits::BudgetSpent&) { return false; },
+                        [](const exits::SystemReset&) { return false; },
+                        [](const exits::GuestCrash&) { return false; },
+                    },
+                    exit);
+}
+
+// An architecture that decodes by itself reports the access and not the fault.
+bool Vm::on(Vcpu& vcpu, const exits::MmioRead& read) {
+  if (const auto value = mmio_.read(read.addr.raw(), read.width, vcpu.id())) {
+    answered(vcpu.id(), *value);
+    vcpu.arch().complete(*value);
+  } else {
+    ++statistics_.aborts;
+    vcpu.arch().refuse();
+  }
+  return true;
+}
+
+bool Vm::on(Vcpu& vcpu, const exits::MmioWrite& write) {
+  if (mmio_.write(write.addr.raw(), write.width, write.data, vcpu.id())) {
+    vcpu.arch().complete(0);
+  } else {
+    ++statistics_.aborts;
+    vcpu.arch().refuse();
+  }
+  return true;
+}
+
+bool Vm::on(Vcpu& vcpu, const exits::SysRegRead& read) {
+  if (const auto value = sysregs_.read(read.addr, Width::Double, vcpu.id())) {
+    answered(vcpu.id(), *value);
+    vcpu.arch().complete(*value);
+  } else {
+    ++statistics_.refused_sysregs;
+    vcpu.arch().refuse();
+  }
+  return true;
+}
+
+bool Vm::on(Vcpu& vcpu, const exits::SysRegWrite& write) {
+  if (sysregs_.write(write.addr, Width::Double, write.value, vcpu.id())) {
+    vcpu.arch().complete(0);
+  } else {
+    ++statistics_.refused_sysregs;
+    vcpu.arch().refuse();
+  }
+  return true;
+}
+
+// Where no device is, a port floats high and swallows what is written: guests probe for devices.
+bool Vm::on(Vcpu& vcpu, const exits::IoRead& read) {
+  const auto value = ports_.read(read.port, read.width, vcpu.id());
+  if (!value) ++statistics_.unclaimed_ports;
+  answered(vcpu.id(), value.value_or(all_ones(read.width)));
+  vcpu.arch().complete(value.value_or(all_ones(read.width)));
+  return true;
+}
+
+bool Vm::on(Vcpu& vcpu, const exits::IoWrite& write) {
+  if (!ports_.write(write.port, write.width, write.data, vcpu.id())) ++statistics_.unclaimed_ports;
+  vcpu.arch().complete(0);
+  return true;
+}
+
+bool Vm::on(Vcpu& vcpu, const exits::NestedPageFault& fault) {
+  if (mmio_.covers(fault.addr.raw(), 1)) {
+    emulate(vcpu, fault);
+    return true;
+  }
+  switch (memory_.handle_fault(fault.addr, fault.access_flags)) {
+    case FaultOutcome::Populated: ++statistics_.populated; break;
+    case FaultOutcome::Permission:
+    case FaultOutcome::Unmapped:
+    case FaultOutcome::NoMemory:
+      ++statistics_.aborts;
+      vcpu.arch().inject_abort(fault);
+      break;
+  }
+  return true;
+}
+
+void Vm::emulate(Vcpu& vcpu, const exits::NestedPageFault& fault) {
+  Port port(*this, vcpu.id());
+  switch (vcpu.arch().emulate(port)) {
+    case Emulated::Retired:
+    case Emulated::GuestFault:
+    case Emulated::NestedFault: return;
+    case Emulated::NoAccess:
+    case Emulated::Unknown:
+      ++statistics_.aborts;
+      vcpu.arch().inject_abort(fault);
+      return;
+  }
+}
+
+Result<> Vm::answer_hypercall(VcpuId id, std::uint64_t value) {
+  RETRAP_TRY(Vcpu* const vcpu, this->vcpu(id));
+  vcpu->arch().set_return_value(value);
+  answered(id, value);
+  return {};
+}
+
+void Vm::saw(VcpuId id, const ExitReason& exit) {
+  ++statistics_.exits[exit.index()];
+  if (observer_ == nullptr) return;
+  observer_->on_exit({.vm = this->id(),
+                      .vcpu = id,
+                      .sequence = sequence_++,
+                      .retired = hal_.clock().retired(),
+                      .pc = vcpus_[index(id)].arch().pc(),
+                      .reason = exit});
+}
+
+void Vm::answered(VcpuId id, std::uint64_t value) {
+  if (observer_ == nullptr) return;
+  observer_->on_answer({.vm = this->id(), .vcpu = id, .sequence = sequence_ - 1, .value = value});
+}
+
+}  // namespace retrap
