@@ -114,6 +114,7 @@ struct Event {
   Type type = Type::Interrupt;
   bool has_error = false;
   std::uint32_t error = 0;
+  std::uint64_t address = 0;  ///< of an injected #PF: the CPU puts it into CR2 at delivery
   friend bool operator==(const Event&, const Event&) = default;
 
   [[nodiscard]] static constexpr Event interrupt(std::uint8_t vector) { return {.vector = vector}; }
@@ -123,6 +124,13 @@ struct Event {
   }
   [[nodiscard]] static constexpr Event exception(std::uint8_t vector, std::uint32_t error) {
     return {.vector = vector, .type = Type::Exception, .has_error = true, .error = error};
+  }
+  [[nodiscard]] static constexpr Event page_fault(std::uint32_t error, std::uint64_t address) {
+    return {.vector = 14,
+            .type = Type::Exception,
+            .has_error = true,
+            .error = error,
+            .address = address};
   }
 };
 
