@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,6 +47,7 @@ class Machine final : public Hal {
 
   [[nodiscard]] Frames& frames() override;
   [[nodiscard]] Clock& clock() override;
+  /// Valid until the first VM is added: its configuration may still move the host's memory.
   [[nodiscard]] Architecture* architecture(ArchId arch) override;
 
   /// Creates a VM and loads its images; it boots at the first run(). The console is kept by the
@@ -70,6 +72,9 @@ class Machine final : public Hal {
  private:
   struct State;
   explicit Machine(std::unique_ptr<State> state);
+  /// Why the machine stops once a VM has ended, or nothing while others run on.
+  [[nodiscard]] std::optional<StopReason> ended() const;
+  [[nodiscard]] std::string detail_of(StopReason reason) const;
   std::unique_ptr<State> state_;
 };
 

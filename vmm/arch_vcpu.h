@@ -31,6 +31,9 @@ enum class Emulated : std::uint8_t {
   Unknown,      ///< not an instruction that accesses memory in a form we know
 };
 
+/// What became of a CpuUp exit.
+enum class CpuUpResult : std::uint8_t { Started, AlreadyOn, NoSuchCpu };
+
 struct NamedRegister {
   std::string_view name;
   std::uint64_t value;
@@ -74,6 +77,11 @@ class ArchVcpu {
   virtual void set_return_value(std::uint64_t value) = 0;
   /// What a hypercall that does not exist returns: SMCCC -1, SBI -2, -ENOSYS.
   [[nodiscard]] virtual std::uint64_t not_supported() const = 0;
+
+  /// The answer to the CpuUp exit that this vCPU took: PSCI and SBI return a code for each result.
+  /// An architecture without one (SIPI), or one that refuses bad targets before it exits and
+  /// answers success by itself, does nothing here.
+  virtual void answer_cpu_up(CpuUpResult result) { (void)result; }
 
   /// Whether a halted vCPU has a reason to go on.
   [[nodiscard]] virtual bool wakeup_pending() const = 0;

@@ -1,0 +1,103 @@
+// Turns, idle time and budgets.
+#include "sim/scheduler.h"
+
+#include <algorithm>
+
+namespace retrap {
+namespace {
+
+/// A turn is long enough to pay for the switch, and short enough that a vCPU woken by an interrupt
+/// does not wait long.
+constexpr std::uint64_t kShortestTurn = 5'000;
+constexpr std::uint64_t kLongestTurn = 50'000;
+
+/// Timers may tick for ever at vCPUs that mask them all: after this many in a row that woke nobody,
+/// nothing ever will.
+constexpr std::uint32_t kMaxIdleAlarms = 1'000'000;
+
+/// Exits without an instruction in between, of a kind that the monitor hands back: more of them
+/// than any architecture has reasons for.
+constexpr std::uint32_t kMaxFruitlessReturns = 100'000;
+
+std::uint64_t saturating_add(std::uint64_t a, std::uint64_t b) {
+  return a > kNever - b ? kNever : a + b;
+}
+
+}  // namespace
+
+Scheduler::Stop Scheduler::run(std::uint64_t limit) {
+  const std::size_t live = live_vms();
+  std::uint64_t last_retired = clock_.retired();
+  std::uint32_t fruitless = 0;
+  for (;;) {
+    if (live_vms() < live || live == 0) return Stop::GuestEnded;
+    if (clock_.retired() >= limit) return Stop::BudgetSpent;
+    if (!turn_ && !begin_turn()) return Stop::Deadlocked;
+    const std::uint64_t forced = slice_ == 0 ? kNever : saturating_add(clock_.retired(), slice_);
+    clock_.set_slice_end(std::min({turn_->end, limit, forced}));
+    const AfterExit after = hypervisor_.run(turn_->place);
+    const bool over = clock_.retired() >= turn_->end;
+    if (after == AfterExit::Reschedule || over) turn_.reset();
+
+    fruitless = clock_.retired() == last_retired ? fruitless + 1 : 0;
+    last_retired = clock_.retired();
+    if (fruitless > kMaxFruitlessReturns) return Stop::Deadlocked;
+  }
+}
+
+bool Scheduler::begin_turn() {
+  for (std::uint32_t idle = 0; idle < kMaxIdleAlarms; ++idle) {
+    if (clock_.alarm_is_due()) clock_.fire_due();
+    hypervisor_.wake();
+    if (const auto place = next_runnable()) {
+      const std::uint64_t length =
+          vcpus_on() == 1 ? kNever : prng_.between(kShortestTurn, kLongestTurn);
+      turn_ = Turn{.place = *place, .end = saturating_add(clock_.retired(), length)};
+      last_ = *place;
+      fresh_ = false;
+      return true;
+    }
+    if (clock_.next_alarm_ns() == kNever) return false;
+    clock_.skip_to(clock_.next_alarm_ns());
+  }
+  return false;
+}
+
+std::optional<Hypervisor::Place> Scheduler::next_runnable() const {
+  std::optional<Hypervisor::Place> first;
+  bool passed = fresh_;
+  for (std::size_t vm = 0; vm < hypervisor_.vm_num(); ++vm) {
+    const auto count = static_cast<std::uint32_t>(hypervisor_.vm(vm).vcpu_num());
+    for (std::uint32_t vcpu = 0; vcpu < count; ++vcpu) {
+      const Hypervisor::Place place{.vm = vm, .vcpu = VcpuId{vcpu}};
+      if (hypervisor_.activity(place) == VcpuActivity::Runnable) {
+        if (passed) return place;
+        if (!first) first = place;
+      }
+      passed = passed || place == last_;
+    }
+  }
+  return first;
+}
+
+std::size_t Scheduler::vcpus_on() const {
+  std::size_t on = 0;
+  for (std::size_t vm = 0; vm < hypervisor_.vm_num(); ++vm) {
+    const auto count = static_cast<std::uint32_t>(hypervisor_.vm(vm).vcpu_num());
+    for (std::uint32_t vcpu = 0; vcpu < count; ++vcpu) {
+      const auto activity = hypervisor_.activity({.vm = vm, .vcpu = VcpuId{vcpu}});
+      if (activity != VcpuActivity::Off) ++on;
+    }
+  }
+  return on;
+}
+
+std::size_t Scheduler::live_vms() const {
+  std::size_t live = 0;
+  for (std::size_t vm = 0; vm < hypervisor_.vm_num(); ++vm) {
+    if (hypervisor_.fate(vm) == VmFate::Alive) ++live;
+  }
+  return live;
+}
+
+}  // namespace retrap

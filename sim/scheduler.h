@@ -1,0 +1,57 @@
+// Who runs next, and for how long: a function of the seed and of what the guests do.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "vmm/base/prng.h"
+#include "vmm/clock.h"
+#include "vmm/hypervisor.h"
+
+namespace retrap {
+
+/// Runs the vCPUs of a hypervisor by turns on one thread.
+///
+/// Round robin; a turn ends at an instruction count drawn from the seed when it begins, or earlier
+/// where the vCPU halts. Where only one vCPU is on, its turn has no end. When nobody can run,
+/// virtual time jumps to the next alarm.
+///
+/// Invariant: turns depend on neither the forced slice nor on where run() stops.
+class Scheduler {
+ public:
+  enum class Stop : std::uint8_t {
+    GuestEnded,  ///< a VM powered off, crashed or asked for a reset
+    BudgetSpent,
+    Deadlocked,
+  };
+
+  /// Stops and resumes every `slice` instructions (0: never). The others outlive this.
+  Scheduler(Hypervisor& hypervisor, Clock& clock, std::uint64_t seed, std::uint64_t slice)
+      : hypervisor_(hypervisor), clock_(clock), prng_(seed), slice_(slice) {}
+
+  /// Runs until a VM ends, nobody can ever run, or the clock has retired `limit` instructions.
+  [[nodiscard]] Stop run(std::uint64_t limit);
+
+ private:
+  struct Turn {
+    Hypervisor::Place place;
+    std::uint64_t end;  ///< instruction count
+  };
+
+  [[nodiscard]] bool begin_turn();
+  /// The first Runnable vCPU after the one that had the last turn.
+  [[nodiscard]] std::optional<Hypervisor::Place> next_runnable() const;
+  [[nodiscard]] std::size_t vcpus_on() const;
+  [[nodiscard]] std::size_t live_vms() const;
+
+  Hypervisor& hypervisor_;
+  Clock& clock_;
+  Prng prng_;
+  std::uint64_t slice_;
+  Hypervisor::Place last_{.vm = 0, .vcpu = kBootVcpu};
+  bool fresh_ = true;  ///< no turn yet: `last_` means nothing
+  std::optional<Turn> turn_;
+};
+
+}  // namespace retrap

@@ -1,0 +1,95 @@
+// Several VMs: what the exits mean that Vm::run_vcpu returns.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vmm/vm.h"
+
+namespace retrap {
+
+/// What a vCPU is doing, for whoever schedules it.
+enum class VcpuActivity : std::uint8_t {
+  Off,  ///< not started, or switched off by itself
+  Runnable,
+  Waiting,  ///< halted until an interrupt
+};
+
+/// What has become of a VM.
+enum class VmFate : std::uint8_t { Alive, PoweredOff, Reset, Crashed };
+
+/// What the scheduler does after a vCPU ran.
+enum class AfterExit : std::uint8_t {
+  Continue,     ///< nothing changed for the others: the vCPU may go on
+  Reschedule,   ///< it waits or went off, or another vCPU started
+  BudgetSpent,  ///< the end of the slice
+};
+
+/// The hypercall numbers of axvm.
+enum class HypercallNumber : std::uint32_t {
+  HypervisorDisable = 0,
+  HypervisorPrepareDisable = 1,
+  HypervisorDebug = 2,
+  IvcPublishChannel = 3,
+  IvcSubscribeChannel = 4,
+  IvcUnpublishChannel = 5,
+  IvcUnsubscribeChannel = 6,
+  IvcNotify = 7,
+};
+
+/// The VMs of one host, and the power state of their vCPUs. Nothing a guest asks for fails here:
+/// it gets an architectural answer, or its own VM ends.
+class Hypervisor {
+ public:
+  /// A vCPU of one of the VMs, by position.
+  struct Place {
+    std::size_t vm;
+    VcpuId vcpu;
+    friend bool operator==(const Place&, const Place&) = default;
+  };
+
+  /// Takes a VM that is Ready. AlreadyExists where another has its id.
+  [[nodiscard]] Result<Vm*> adopt(std::unique_ptr<Vm> vm);
+
+  [[nodiscard]] std::size_t vm_num() const { return guests_.size(); }
+  [[nodiscard]] Vm& vm(std::size_t index) { return *guests_[index].vm; }
+  [[nodiscard]] const Vm& vm(std::size_t index) const { return *guests_[index].vm; }
+  [[nodiscard]] VmFate fate(std::size_t vm) const { return guests_[vm].fate; }
+  /// Why a VM crashed, one clause. Empty for the others.
+  [[nodiscard]] const std::string& detail(std::size_t vm) const { return guests_[vm].detail; }
+  [[nodiscard]] VcpuActivity activity(Place place) const;
+
+  /// Boots every VM that is Ready: its boot vCPU becomes Runnable.
+  void boot_all();
+
+  /// Runs a Runnable vCPU until its next exit and does what that exit asks for.
+  [[nodiscard]] AfterExit run(Place place);
+
+  /// Waiting vCPUs with a pending interrupt become Runnable.
+  void wake();
+
+ private:
+  struct Guest {
+    std::unique_ptr<Vm> vm;
+    std::vector<VcpuActivity> activity;  ///< by VcpuId
+    VmFate fate = VmFate::Alive;
+    std::string detail;
+  };
+
+  [[nodiscard]] AfterExit handle(Place place, const ExitReason& exit);
+  [[nodiscard]] AfterExit on(Place place, const exits::Hypercall& call);
+  [[nodiscard]] std::uint64_t answer_to(Place place, const exits::Hypercall& call);
+  [[nodiscard]] AfterExit on(Place place, const exits::Halt& halt);
+  [[nodiscard]] AfterExit on(Place place, const exits::CpuUp& up);
+  [[nodiscard]] AfterExit on(Place place, const exits::SendIPI& ipi);
+  [[nodiscard]] AfterExit switch_off(Place place);
+  [[nodiscard]] AfterExit end(Place place, VmFate fate, std::string detail = {});
+  [[nodiscard]] ArchVcpu& arch(Place place);
+
+  std::vector<Guest> guests_;
+};
+
+}  // namespace retrap
