@@ -1,0 +1,169 @@
+// The x86_64 board: COM1, ACPI power-off, PIC, PIT, local APIC.
+#include "guest.h"
+#include "x86_64/traps.h"
+
+enum : u16 {
+  kCom1 = 0x3f8,
+  kPm1Control = 0x604,
+  kResetPort = 0xcf9,
+  kPicCommand1 = 0x20,
+  kPicData1 = 0x21,
+  kPicCommand2 = 0xa0,
+  kPicData2 = 0xa1,
+  kPitChannel0 = 0x40,
+  kPitCommand = 0x43,
+};
+enum : u64 { kLocalApic = 0xfee00000, kApicEoi = 0xb0, kApicSpurious = 0xf0, kApicIcr = 0x300 };
+enum : u64 { kPitHz = 1193182, kIpiVector = 0x41, kSpuriousVector = 0xff };
+
+static int console_ready;
+
+static void console_init(void) {
+  out8(kCom1 + 1, 0);
+  out8(kCom1 + 3, 0x03);
+  out8(kCom1 + 2, 0x07);
+  console_ready = 1;
+}
+
+void console_put(char byte) {
+  if (!console_ready) console_init();
+  while (!(in8(kCom1 + 5) & 0x20)) {
+  }
+  out8(kCom1, (u8)byte);
+}
+
+void console_listen(void) {
+  if (!console_ready) console_init();
+  out8(kCom1 + 4, 0x0b);
+  out8(kCom1 + 1, 0x01);
+}
+
+void power_off(void) {
+  out16(kPm1Control, 0x2000);
+  for (;;) __asm__ volatile("cli; hlt");
+}
+
+void reset(void) {
+  out8(kResetPort, 0x06);
+}
+
+static void apic_write(u64 at, u32 value) {
+  write32(kLocalApic + at, value);
+}
+
+void interrupts_init(void) {
+  out8(kPicCommand1, 0x11);
+  out8(kPicData1, kPicBase);
+  out8(kPicData1, 4);
+  out8(kPicData1, 1);
+  out8(kPicCommand2, 0x11);
+  out8(kPicData2, kPicBase + 8);
+  out8(kPicData2, 2);
+  out8(kPicData2, 1);
+  out8(kPicData1, 0xee);  // the PIT and COM1
+  out8(kPicData2, 0xff);
+  apic_write(0x80, 0);
+  apic_write(kApicSpurious, 0x100 | kSpuriousVector);
+  apic_write(0x350, 0x700);  // LINT0: the PIC
+}
+
+void irq_on(void) {
+  __asm__ volatile("sti; nop" : : : "memory");
+}
+void irq_off(void) {
+  __asm__ volatile("cli" : : : "memory");
+}
+void idle(void) {
+  __asm__ volatile("sti; hlt; cli" : : : "memory");
+}
+
+void timer_arm(u64 microseconds) {
+  u64 count = microseconds * kPitHz / 1000000;
+  if (count == 0) count = 1;
+  if (count > 0xffff) count = 0xffff;
+  out8(kPitCommand, 0x30);
+  out8(kPitChannel0, (u8)count);
+  out8(kPitChannel0, (u8)(count >> 8));
+}
+
+int timer_pending(void) {
+  out8(kPicCommand1, 0x0a);
+  return in8(kPicCommand1) & 1;
+}
+
+void send_ipi_to_self(void) {
+  apic_write(kApicIcr + 0x10, 0);
+  apic_write(kApicIcr, 0x40000 | kIpiVector);
+}
+
+u64 hypercall(u64 number, u64 first, u64 second, u64 third) {
+  u64 result = number;
+  __asm__ volatile("vmmcall"
+                   : "+a"(result)
+                   : "D"(first), "S"(second), "d"(third), "c"(0ul)
+                   : "memory", "r8", "r9", "r10", "r11");
+  return result;
+}
+
+void sync_code(u64 at, u64 bytes) {
+  (void)at;
+  (void)bytes;
+  u32 leaf = 0;
+  __asm__ volatile("cpuid" : "+a"(leaf) : : "rbx", "rcx", "rdx", "memory");
+}
+
+void flush_tlb_page(u64 va) {
+  __asm__ volatile("invlpg (%0)" : : "r"(va) : "memory");
+}
+
+u64 table_entry(u64 table) {
+  return table | 0x7;
+}
+
+u64 page_entry(u64 pa, u64 access) {
+  return pa | 0x61 | (access & kWrite ? 2 : 0) | (access & kUser ? 4 : 0) |
+         (access & kExecute ? 0 : 1ul << 63);
+}
+
+u64 block_entry(u64 pa) {
+  return pa | 0xe3 | (pa >= 0xc0000000 ? 0x10 : 0);
+}
+int is_valid_entry(u64 entry) {
+  return (int)(entry & 1);
+}
+u64 address_in_entry(u64 entry) {
+  return entry & 0x000ffffffffff000;
+}
+
+void use_tables(u64 root) {
+  write_msr(0xc0000080, read_msr(0xc0000080) | 1 << 11);  // EFER.NXE
+  u64 cr0;
+  __asm__ volatile("mov %%cr0, %0" : "=r"(cr0));
+  __asm__ volatile("mov %0, %%cr0" : : "r"(cr0 | 1 << 16));  // WP
+  __asm__ volatile("mov %0, %%cr3" : : "r"(root) : "memory");
+}
+
+int handle_interrupt(struct trap_frame* frame) {
+  if (frame->vector < kPicBase || frame->vector >= 0x80) {
+    if (frame->vector != kSpuriousVector) return 0;
+    ++strange_interrupts;
+    return 1;
+  }
+  if (frame->vector == kPicBase) {
+    ++timer_ticks;
+    out8(kPicCommand1, 0x20);
+  } else if (frame->vector == kPicBase + 4) {
+    while (in8(kCom1 + 5) & 1) {
+      input_byte = (char)in8(kCom1);
+      ++input_count;
+    }
+    out8(kPicCommand1, 0x20);
+  } else if (frame->vector == kIpiVector) {
+    ++ipi_count;
+    apic_write(kApicEoi, 0);
+  } else {
+    ++strange_interrupts;
+    out8(kPicCommand1, 0x20);
+  }
+  return 1;
+}
