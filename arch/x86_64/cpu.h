@@ -184,6 +184,8 @@ class Cpu {
   [[nodiscard]] virtual std::uint64_t rip() const = 0;
   virtual void set_rip(std::uint64_t value) = 0;
   [[nodiscard]] virtual std::uint64_t rflags() const = 0;
+  /// The result of an emulated instruction: the arithmetic flags count, the others stay.
+  virtual void set_arithmetic_flags(std::uint64_t rflags) = 0;
   [[nodiscard]] virtual unsigned cpl() const = 0;
   [[nodiscard]] virtual Segment segment(SegmentName name) const = 0;
   [[nodiscard]] virtual std::uint64_t cr0() const = 0;
