@@ -8,6 +8,7 @@
 
 namespace retrap {
 
+// NOLINTNEXTLINE(readability-identifier-naming): the manual's spelling.
 enum class ArchId : std::uint8_t { X86_64, Aarch64, Riscv64 };
 
 inline constexpr std::array<ArchId, 3> kAllArchs = {ArchId::X86_64, ArchId::Aarch64,

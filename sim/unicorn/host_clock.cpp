@@ -13,8 +13,8 @@ thread_local int engines_running = 0;
 using GetTimeOfDay = int (*)(timeval*, void*);
 
 GetTimeOfDay real_gettimeofday() {
-  static const auto kReal = reinterpret_cast<GetTimeOfDay>(dlsym(RTLD_NEXT, "gettimeofday"));
-  return kReal;
+  static const auto real = reinterpret_cast<GetTimeOfDay>(dlsym(RTLD_NEXT, "gettimeofday"));
+  return real;
 }
 
 }  // namespace

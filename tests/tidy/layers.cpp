@@ -17,7 +17,7 @@ struct Layer {
 };
 
 const std::vector<Layer>& layers() {
-  static const std::vector<Layer> kLayers = {
+  static const std::vector<Layer> rows = {
       {"vmm/base/", {"vmm/base/"}},
       {"vmm/", {"vmm/"}},
       {"arch/", {"vmm/", "arch/"}},
@@ -33,7 +33,7 @@ const std::vector<Layer>& layers() {
       {"tests/support/sim/", {"vmm/", "arch/", "traces/", "sim/", "tests/"}},
       {"tests/support/", {"vmm/", "arch/", "traces/", "tests/"}},
   };
-  return kLayers;
+  return rows;
 }
 
 bool is_below(std::string_view path, const std::vector<std::string_view>& prefixes) {
