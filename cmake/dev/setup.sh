@@ -111,10 +111,11 @@ install_engines() {
 
 # What to tell those for whom we cannot install.
 refuse_setup() {
-  say "$1"
-  say "install these yourself, or run ./dev setup as root:"
-  say "  $2"
-  die "  and Unicorn >= $unicorn_min, Capstone >= $capstone_min (seen by pkg-config)"
+  say "$1; install this yourself, or run ./dev setup as root:"
+  [ -z "$2" ] || say "  packages: $2"
+  have_engines ||
+    say "  Unicorn >= $unicorn_min and Capstone >= $capstone_min, as pkg-config sees them (Debian $newer_release has both: $packages_newer)"
+  exit 1
 }
 
 # ensure_packages GROUP...: does nothing, without a call to apt, where all is there already.
@@ -130,14 +131,14 @@ ensure_packages() {
   # shellcheck disable=SC2086
   missing=$(missing_packages $wanted)
   if [ -n "$missing" ]; then
-    can_be_root || refuse_setup "not root, and sudo asks for a password" "$missing"
+    can_be_root || refuse_setup "not root, and no sudo without a password" "$missing"
     say "installing $missing"
     apt_update
     # shellcheck disable=SC2086
     twice apt_install $missing || die "apt could not install: $missing"
   fi
   have_engines && return 0
-  can_be_root || refuse_setup "not root, and sudo asks for a password" "(nothing else)"
+  can_be_root || refuse_setup "not root, and no sudo without a password" ""
   apt_update
   install_engines
   have_engines || die "still no Unicorn >= $unicorn_min and Capstone >= $capstone_min: $(
