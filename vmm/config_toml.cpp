@@ -288,7 +288,7 @@ void Reader::base(const toml::table& table) {
   if (arch == nullptr && !arch_) {
     say(table,
         "[base] does not say which architecture; add arch = \"x86_64\", \"aarch64\" or "
-        "\"riscv64\"");
+        "\"riscv64\", or say it on the command line");
   }
   if (arch_) config_.arch = *arch_;
   choice<ArchId>(arch, "arch", kArchs, config_.arch);

@@ -12,7 +12,11 @@ namespace retrap {
 namespace {
 
 constexpr std::uint64_t kLargestImage = std::uint64_t{1} << 30;
-constexpr std::uint32_t kElfMagic = 0x464c457f;  // "\x7f" "ELF"
+
+bool is_elf(ConstBytes bytes) {
+  constexpr std::uint32_t kElfMagic = 0x464c457f;  // "\x7f" "ELF"
+  return load_le<std::uint32_t>(bytes) == kElfMagic;
+}
 
 /// Reads `path` into `into` where there is one; adds what went wrong to `problems`.
 void load_optional(const std::optional<std::string>& path, std::vector<std::byte>& into,
@@ -43,6 +47,10 @@ std::string_view to_string(ImageKind kind) {
   return {};
 }
 
+std::optional<ArchId> arch_of_image(std::span<const std::byte> bytes) {
+  return is_elf(bytes) ? arch_of_elf(bytes) : arch_of_kernel(bytes);
+}
+
 Result<Image> Image::parse(std::string path, std::vector<std::byte> bytes, ArchId arch) {
   Image image;
   image.path_ = std::move(path);
@@ -51,8 +59,7 @@ Result<Image> Image::parse(std::string path, std::vector<std::byte> bytes, ArchI
   if (view.empty()) {
     return fail(ErrorCode::InvalidInput, "{}: is empty; name another file", image.path_);
   }
-  const bool is_elf = load_le<std::uint32_t>(view) == kElfMagic;
-  auto facts = is_elf ? parse_elf(view, arch) : parse_kernel(view, arch);
+  auto facts = is_elf(view) ? parse_elf(view, arch) : parse_kernel(view, arch);
   if (!facts) {
     return tl::unexpected(while_doing("{}", image.path_)(std::move(facts).error()));
   }

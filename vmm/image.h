@@ -73,6 +73,9 @@ class Image {
   std::uint64_t memory_size_ = 0;
 };
 
+/// The architecture that the magic numbers of `bytes` name; nothing for a raw binary.
+[[nodiscard]] std::optional<ArchId> arch_of_image(std::span<const std::byte> bytes);
+
 /// The images of one VM, loaded and recognised, before any guest memory is touched.
 struct Images {
   std::optional<Image> kernel;

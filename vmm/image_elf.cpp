@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "vmm/base/address.h"
+#include "vmm/base/bytes.h"
 #include "vmm/image_formats.h"
 
 namespace retrap {
@@ -142,6 +143,14 @@ Result<GuestPhys> physical_entry(std::span<const Loadable> loadables, std::uint6
 }
 
 }  // namespace
+
+std::optional<ArchId> arch_of_elf(std::span<const std::byte> bytes) {
+  constexpr std::uint64_t kMachine = 18;  // gABI, "ELF Header"
+  for (const ArchId arch : kAllArchs) {
+    if (load_le<std::uint16_t>(bytes, kMachine) == machine_of(arch)) return arch;
+  }
+  return std::nullopt;
+}
 
 Result<ImageFacts> parse_elf(std::span<const std::byte> bytes, ArchId arch) {
   (void)elf_version(EV_CURRENT);

@@ -17,6 +17,12 @@ struct ImageFacts {
 /// An ELF64 executable for `arch`. The segments point into `bytes`. Messages name the field.
 [[nodiscard]] Result<ImageFacts> parse_elf(std::span<const std::byte> bytes, ArchId arch);
 
+/// The architecture in the ELF header, where it is one of ours.
+[[nodiscard]] std::optional<ArchId> arch_of_elf(std::span<const std::byte> bytes);
+
+/// The architecture whose kernels start like this.
+[[nodiscard]] std::optional<ArchId> arch_of_kernel(std::span<const std::byte> bytes);
+
 /// Everything that is not ELF; Raw where no magic number matches.
 [[nodiscard]] Result<ImageFacts> parse_kernel(std::span<const std::byte> bytes, ArchId arch);
 

@@ -43,11 +43,21 @@ T word(ConstBytes bytes, std::uint64_t offset) {
   return load_le<T>(bytes, offset).value_or(0);
 }
 
-Result<> check_arch(ImageKind kind, ArchId built_for, ArchId arch) {
-  if (built_for == arch) return {};
-  return fail(ErrorCode::InvalidInput,
-              "is a kernel for {} ({}), the guest is {}; use a kernel for {}", to_string(built_for),
-              to_string(kind), to_string(arch), to_string(arch));
+std::optional<ImageKind> kind_of(ConstBytes bytes) {
+  if (word<std::uint16_t>(bytes, kBootFlag) == kBootFlagValue &&
+      word<std::uint32_t>(bytes, kHdrs) == kHdrsValue) {
+    return ImageKind::BzImage;
+  }
+  const auto magic = word<std::uint32_t>(bytes, kMagic);
+  if (magic == kArm64Magic) return ImageKind::Arm64Image;
+  if (magic == kRiscvMagic) return ImageKind::RiscvImage;
+  return std::nullopt;
+}
+
+ArchId built_for(ImageKind kernel) {
+  return kernel == ImageKind::BzImage      ? ArchId::X86_64
+         : kernel == ImageKind::Arm64Image ? ArchId::Aarch64
+                                           : ArchId::Riscv64;
 }
 
 Result<ImageFacts> parse_image(ConstBytes bytes, ImageKind kind) {
@@ -130,23 +140,24 @@ const char* why_not_raw(ConstBytes bytes) {
 
 }  // namespace
 
+std::optional<ArchId> arch_of_kernel(std::span<const std::byte> bytes) {
+  const auto kind = kind_of(bytes);
+  return kind ? std::optional(built_for(*kind)) : std::nullopt;
+}
+
 Result<ImageFacts> parse_kernel(std::span<const std::byte> bytes, ArchId arch) {
-  const auto magic = word<std::uint32_t>(bytes, kMagic);
-  if (word<std::uint16_t>(bytes, kBootFlag) == kBootFlagValue &&
-      word<std::uint32_t>(bytes, kHdrs) == kHdrsValue) {
-    RETRAP_TRY(check_arch(ImageKind::BzImage, ArchId::X86_64, arch));
-    return parse_bzimage(bytes);
+  const auto kind = kind_of(bytes);
+  if (!kind) {
+    const char* const why = why_not_raw(bytes);
+    if (why != nullptr) return fail(ErrorCode::InvalidInput, "{}", why);
+    return ImageFacts{.kind = ImageKind::Raw, .memory_size = bytes.size()};
   }
-  if (magic == kArm64Magic) {
-    RETRAP_TRY(check_arch(ImageKind::Arm64Image, ArchId::Aarch64, arch));
-    return parse_image(bytes, ImageKind::Arm64Image);
+  if (built_for(*kind) != arch) {
+    return fail(ErrorCode::InvalidInput,
+                "is a kernel for {} ({}), the guest is {}; use a kernel for {}",
+                to_string(built_for(*kind)), to_string(*kind), to_string(arch), to_string(arch));
   }
-  if (magic == kRiscvMagic) {
-    RETRAP_TRY(check_arch(ImageKind::RiscvImage, ArchId::Riscv64, arch));
-    return parse_image(bytes, ImageKind::RiscvImage);
-  }
-  if (const char* const why = why_not_raw(bytes)) return fail(ErrorCode::InvalidInput, "{}", why);
-  return ImageFacts{.kind = ImageKind::Raw, .memory_size = bytes.size()};
+  return *kind == ImageKind::BzImage ? parse_bzimage(bytes) : parse_image(bytes, *kind);
 }
 
 }  // namespace retrap

@@ -105,8 +105,8 @@ Offences unicorn_offences(const SourceFile& file) {
 
 Offences library_offences(const std::vector<SourceFile>& files) {
   Offences offences;
-  constexpr std::array<std::string_view, 5> kLibraries = {"capstone", "toml++/", "libfdt", "zstd",
-                                                          "CLI/"};
+  constexpr std::array<std::string_view, 6> kLibraries = {"capstone", "toml++/", "libfdt",
+                                                          "gelf",     "zstd",    "CLI/"};
   for (const std::string_view library : kLibraries) {
     std::vector<std::string_view> users;
     for (const SourceFile& file : files) {

@@ -44,7 +44,8 @@ flags = 0x7
 map_type = 0
 [devices]
 interrupt_mode = "emulated"
-emu_devices = [{ name = "ivc", base_gpa = 0x6000_0000, length = 0x1_0000, irq_id = 0, emu_type = 0xA }]
+emu_devices = [{ name = "ivc", base_gpa = 0x6000_0000, length = 0x1_0000, irq_id = 0,
+                 emu_type = 0xA }]
 excluded_devices = ["/soc/gpu"]
 passthrough_addresses = [{ base_gpa = 0x0a00_0000, length = 0x1000 }]
 [[devices.passthrough_devices]]
