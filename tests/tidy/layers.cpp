@@ -23,10 +23,11 @@ const std::vector<Layer>& layers() {
       {"arch/", {"vmm/", "arch/"}},
       {"traces/", {"vmm/", "traces/"}},
       {"sim/cli/", {"vmm/", "arch/", "traces/", "sim/", "tests/guests/"}},
+      {"sim/scripted/", {"vmm/", "sim/scripted/"}},
       {"sim/", {"vmm/", "arch/", "traces/", "sim/"}},
       // The tests of the monitor build without the simulator.
       {"tests/base/", {"vmm/base/", "tests/"}},
-      {"tests/vmm/", {"vmm/", "tests/"}},
+      {"tests/vmm/", {"vmm/", "sim/scripted/", "tests/"}},
       {"tests/arch/", {"vmm/", "arch/", "tests/"}},
       {"tests/traces/", {"vmm/", "traces/", "tests/"}},
       {"tests/tidy/", {"vmm/", "tests/"}},
