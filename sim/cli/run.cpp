@@ -54,6 +54,12 @@ Result<VmConfig> configured(const RunOptions& options) {
     config.cmdline = default_cmdline(config.arch);
   }
   overlay(config, options);
+  if (config.image_location == ImageLocation::Memory) {
+    return fail(ErrorCode::Unsupported,
+                "{}: image_location \"memory\" means images compiled into the program, and there "
+                "are none; use image_location = \"fs\"",
+                *options.config);
+  }
   if (config.kernel_path.empty()) {
     return fail(ErrorCode::InvalidInput, "{}: [kernel] names no kernel_path; add it, or --kernel",
                 *options.config);

@@ -31,10 +31,13 @@ excluded_devices = [["/soc/gpu"]]
 passthrough_addresses = [[0x0a00_0000, 0x1000]]
 )";
 
-/// kSoundConfig with the line that starts with `key` replaced by `line` (removed where empty).
+/// kSoundConfig with the line that starts with `key` replaced by `line` (removed where empty);
+/// unchanged where no line does.
 [[nodiscard]] inline std::string sound_config_with(std::string_view key, std::string_view line) {
   std::string text(kSoundConfig);
-  const std::size_t start = text.find("\n" + std::string(key)) + 1;
+  const std::size_t before = text.find("\n" + std::string(key));
+  if (before == std::string::npos) return text;
+  const std::size_t start = before + 1;
   const std::size_t end = text.find('\n', start) + 1;
   return text.replace(start, end - start, line.empty() ? "" : std::string(line) + "\n");
 }
