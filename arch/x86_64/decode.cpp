@@ -105,7 +105,9 @@ bool prefix_fits(Prefix wanted, const Prefixes& prefixes) {
 
 const Row* find_row(Map map, std::uint8_t opcode, std::uint8_t modrm, const Prefixes& prefixes) {
   const auto extension = static_cast<std::int8_t>(extract(modrm, 5, 3));
-  for (const Row& row : table::kRows) {
+  const std::size_t first = table::kFirstRows[static_cast<std::size_t>(map)][opcode];
+  for (std::size_t i = first; i < table::kRows.size(); ++i) {
+    const Row& row = table::kRows[i];
     if (!table::has_opcode(row, map, opcode)) continue;
     if (row.extension >= 0 && row.extension != extension) continue;
     if (prefix_fits(row.prefix, prefixes)) return &row;

@@ -170,4 +170,22 @@ inline constexpr std::array kRows = {
 }
 static_assert(is_unambiguous(), "an opcode means one thing");
 
+/// For each opcode of each map the first row that may take it, or kNoRow.
+inline constexpr std::uint8_t kNoRow = 0xff;
+static_assert(kRows.size() < kNoRow);
+using FirstRows = std::array<std::array<std::uint8_t, 256>, 3>;
+[[nodiscard]] consteval FirstRows make_first_rows() {
+  FirstRows first{};
+  for (auto& map : first) map.fill(kNoRow);
+  for (std::size_t i = kRows.size(); i-- > 0;) {
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      const Map map = kRows[i].map;
+      if (!has_opcode(kRows[i], map, static_cast<std::uint8_t>(byte))) continue;
+      first[static_cast<std::size_t>(map)][byte] = static_cast<std::uint8_t>(i);
+    }
+  }
+  return first;
+}
+inline constexpr FirstRows kFirstRows = make_first_rows();
+
 }  // namespace retrap::x86_64::table

@@ -1,0 +1,115 @@
+// The forms that the CPU executes itself, on scratch pages in place of the device.
+#include <algorithm>
+
+#include "arch/x86_64/emulate.h"
+#include "vmm/base/bits.h"
+#include "vmm/base/bytes.h"
+
+namespace retrap::x86_64 {
+namespace {
+
+constexpr std::uint64_t kPage = 4096;
+
+/// The pages of one operand (two where it crosses), zeroed.
+class Scratch {
+ public:
+  explicit Scratch(const Operand& operand) {
+    for (const Piece& piece : operand.pieces()) (void)page_of(piece.gpa);
+  }
+
+  [[nodiscard]] std::span<std::byte> bytes_of(const Piece& piece) {
+    return page_of(piece.gpa).subspan(piece.gpa.raw() % kPage, bytes(piece.width));
+  }
+
+  [[nodiscard]] std::array<ScratchPage, 2> pages() {
+    return {ScratchPage{pages_[0], std::span(memory_[0])},
+            ScratchPage{pages_[1], std::span(memory_[1])}};
+  }
+  [[nodiscard]] std::size_t count() const { return count_; }
+
+ private:
+  [[nodiscard]] std::span<std::byte, kPage> page_of(GuestPhys at) {
+    const GuestPhys page = at.align_down(kPage);
+    for (std::size_t i = 0; i < count_; ++i) {
+      if (pages_[i] == page) return std::span(memory_[i]);
+    }
+    const std::size_t fresh = std::min<std::size_t>(count_, 1);
+    pages_[fresh] = page;
+    count_ = fresh + 1;
+    return std::span(memory_[fresh]);
+  }
+
+  std::array<GuestPhys, 2> pages_{};
+  std::array<std::array<std::byte, kPage>, 2> memory_{};
+  std::size_t count_ = 0;
+};
+
+/// Packed SSE arithmetic reads 16 bytes, of which the hardware shows the first 8: the 0f and 0f 38
+/// and 0f 3a maps with 66, and the PS forms without a prefix.
+bool is_packed_sse(std::span<const std::uint8_t> code) {
+  bool has_66 = false;
+  std::size_t i = 0;
+  for (; i < code.size(); ++i) {
+    const std::uint8_t byte = code[i];
+    if (byte == 0xf2 || byte == 0xf3) return false;
+    if (byte == 0x66) has_66 = true;
+    const bool prefix = byte == 0x66 || byte == 0x67 || (byte & 0xf0) == 0x40 || byte == 0x64 ||
+                        byte == 0x65 || byte == 0x2e || byte == 0x36 || byte == 0x3e;
+    if (!prefix) break;
+  }
+  if (i + 1 >= code.size() || code[i] != 0x0f) return false;
+  const std::uint8_t opcode = code[i + 1];
+  const bool packed_single = (opcode >= 0x51 && opcode <= 0x5f) || opcode == 0x14 ||
+                             opcode == 0x15 || opcode == 0xc2 || opcode == 0xc6;
+  return has_66 || packed_single;
+}
+
+}  // namespace
+
+Emulated Emulator::unknown_form(const RawExit& exit) {
+  if (exit.size == 0) return Emulated::Unknown;
+  std::array<std::uint8_t, 15> code{};
+  const std::size_t size = cpu_.fetch(code);
+  unsigned bytes = std::min<unsigned>(exit.size, Operand::kMostBytes);
+  if (bytes == 8 && exit.linear % 16 == 0 && is_packed_sse(std::span(code).first(size))) bytes = 16;
+  const bool stores = (exit.info1 & npf::kWrite) != 0;
+  return on_scratch(exit.linear, bytes, SegmentName::Ds, !stores, stores);
+}
+
+Emulated Emulator::on_scratch(std::uint64_t linear, unsigned bytes, SegmentName segment, bool reads,
+                              bool writes) {
+  Operand operand;
+  const Access access = writes ? Access::Write : Access::Read;
+  if (!locate(linear, bytes, access, segment, operand)) return why_not();
+  Scratch scratch(operand);
+  std::array<std::uint64_t, Operand::kMostBytes> before{};
+  for (std::size_t i = 0; reads && i < operand.count; ++i) {
+    const Piece& piece = operand.storage[i];
+    const auto value = port_.read({.addr = piece.gpa, .width = piece.width});
+    if (!value) return refuse(piece.gpa), Emulated::NoAccess;
+    before[i] = truncate(*value, piece.width);
+    (void)store_le(scratch.bytes_of(piece), 0, piece.width, before[i]);
+  }
+  const auto pages = scratch.pages();
+  switch (cpu_.complete_on(std::span(pages).first(scratch.count()))) {
+    case Completion::Retired:   break;
+    case Completion::Exception: return Emulated::GuestFault;
+    case Completion::NestedFault:
+      fault_ = OperandFault{.kind = OperandFault::Kind::Nested,
+                            .gpa = GuestPhys(cpu_.last_exit().info2),
+                            .info1 = cpu_.last_exit().info1};
+      return Emulated::NestedFault;
+    case Completion::Intercepted: return Emulated::Unknown;
+  }
+  // A form that reads and writes shows as a read: what has changed goes back to the device.
+  for (std::size_t i = 0; i < operand.count; ++i) {
+    const Piece& piece = operand.storage[i];
+    const std::uint64_t after = load_le(scratch.bytes_of(piece), 0, piece.width).value_or(0);
+    if (!writes && after == before[i]) continue;
+    // The instruction is done: a refusal now cannot take it back, and the write is lost.
+    (void)port_.write({.addr = piece.gpa, .width = piece.width, .data = after});
+  }
+  return Emulated::Retired;
+}
+
+}  // namespace retrap::x86_64
