@@ -105,13 +105,13 @@ unsigned Cmos::decode_hour(std::uint8_t value) const {
   return twelve + (has_bit(value, 7) ? 12 : 0);
 }
 
-IoResult<std::uint64_t> Cmos::read(const Access& access) {
+IoResult<std::uint64_t> Cmos::read(const retrap::Access& access) {
   if (access.width != Width::Byte) return tl::unexpected(IoError::BadWidth);
   if (access.offset == 0) return 0xff;  // the index is write-only and floats
   return read_register(index_, access.now_ns);
 }
 
-IoResult<> Cmos::write(const Access& access, std::uint64_t value) {
+IoResult<> Cmos::write(const retrap::Access& access, std::uint64_t value) {
   if (access.width != Width::Byte) return tl::unexpected(IoError::BadWidth);
   const auto byte = static_cast<std::uint8_t>(value);
   if (access.offset == 0) {

@@ -20,8 +20,8 @@ class Cmos final : public Device {
 
   [[nodiscard]] std::string_view name() const override { return "rtc"; }
   [[nodiscard]] std::uint64_t size() const override { return 2; }
-  [[nodiscard]] IoResult<std::uint64_t> read(const Access& access) override;
-  [[nodiscard]] IoResult<> write(const Access& access, std::uint64_t value) override;
+  [[nodiscard]] IoResult<std::uint64_t> read(const retrap::Access& access) override;
+  [[nodiscard]] IoResult<> write(const retrap::Access& access, std::uint64_t value) override;
   void reset() override { *this = Cmos(); }
   [[nodiscard]] bool irq_level() const override;
   [[nodiscard]] std::uint64_t deadline_ns() const override;

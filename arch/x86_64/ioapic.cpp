@@ -25,14 +25,14 @@ constexpr std::uint32_t kWritableLow = 0x1'afff;
 
 }  // namespace
 
-IoResult<std::uint64_t> IoApic::read(const Access& access) {
+IoResult<std::uint64_t> IoApic::read(const retrap::Access& access) {
   if (access.width != Width::Word) return tl::unexpected(IoError::BadWidth);
   if (access.offset == kSelect) return select_;
   if (access.offset == kWindow) return read_selected();
   return tl::unexpected(IoError::NoRegister);
 }
 
-IoResult<> IoApic::write(const Access& access, std::uint64_t value) {
+IoResult<> IoApic::write(const retrap::Access& access, std::uint64_t value) {
   if (access.width != Width::Word) return tl::unexpected(IoError::BadWidth);
   if (access.offset == kSelect) {
     select_ = static_cast<std::uint8_t>(value);

@@ -24,8 +24,8 @@ class IoApic final : public Device, public EoiListener {
 
   [[nodiscard]] std::string_view name() const override { return "ioapic"; }
   [[nodiscard]] std::uint64_t size() const override { return 0x1000; }
-  [[nodiscard]] IoResult<std::uint64_t> read(const Access& access) override;
-  [[nodiscard]] IoResult<> write(const Access& access, std::uint64_t value) override;
+  [[nodiscard]] IoResult<std::uint64_t> read(const retrap::Access& access) override;
+  [[nodiscard]] IoResult<> write(const retrap::Access& access, std::uint64_t value) override;
   void reset() override;
   void digest(Digest& into) const override;
 

@@ -49,7 +49,7 @@ void LocalApics::reset() {
   apics_.front().set_virtual_wire();
 }
 
-IoResult<std::uint64_t> LocalApics::read(const Access& access) {
+IoResult<std::uint64_t> LocalApics::read(const retrap::Access& access) {
   const Lapic& own = apics_[index(access.vcpu)];
   if (!own.is_enabled() || own.is_x2()) return tl::unexpected(IoError::NoRegister);
   if (access.width != Width::Word) return tl::unexpected(IoError::BadWidth);
@@ -62,7 +62,7 @@ IoResult<std::uint64_t> LocalApics::read(const Access& access) {
   return value;
 }
 
-IoResult<> LocalApics::write(const Access& access, std::uint64_t value) {
+IoResult<> LocalApics::write(const retrap::Access& access, std::uint64_t value) {
   const std::uint32_t cpu = index(access.vcpu);
   Lapic& own = apics_[cpu];
   if (!own.is_enabled() || own.is_x2()) return tl::unexpected(IoError::NoRegister);

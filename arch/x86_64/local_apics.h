@@ -39,8 +39,8 @@ class LocalApics final : public Device, public ApicBus {
 
   [[nodiscard]] std::string_view name() const override { return "lapic"; }
   [[nodiscard]] std::uint64_t size() const override { return 0x1000; }
-  [[nodiscard]] IoResult<std::uint64_t> read(const Access& access) override;
-  [[nodiscard]] IoResult<> write(const Access& access, std::uint64_t value) override;
+  [[nodiscard]] IoResult<std::uint64_t> read(const retrap::Access& access) override;
+  [[nodiscard]] IoResult<> write(const retrap::Access& access, std::uint64_t value) override;
   void reset() override;
   [[nodiscard]] std::uint64_t deadline_ns() const override;
   void advance(std::uint64_t now_ns) override;

@@ -32,13 +32,13 @@ enum class Ocw2 : std::uint8_t {
 
 }  // namespace
 
-IoResult<std::uint64_t> Pic::read(const Access& access) {
+IoResult<std::uint64_t> Pic::read(const retrap::Access& access) {
   if (access.width != Width::Byte) return tl::unexpected(IoError::BadWidth);
   if (access.offset == 1) return imr_;
   return reads_isr_ ? isr_ : irr_;
 }
 
-IoResult<> Pic::write(const Access& access, std::uint64_t value) {
+IoResult<> Pic::write(const retrap::Access& access, std::uint64_t value) {
   if (access.width != Width::Byte) return tl::unexpected(IoError::BadWidth);
   const auto byte = static_cast<std::uint8_t>(value);
   if (access.offset == 0) {
@@ -205,12 +205,12 @@ void PicPair::digest(Digest& into) const {
   slave_.digest(into);
 }
 
-IoResult<std::uint64_t> PicEdgeLevelControl::read(const Access& access) {
+IoResult<std::uint64_t> PicEdgeLevelControl::read(const retrap::Access& access) {
   if (access.width != Width::Byte) return tl::unexpected(IoError::BadWidth);
   return chip(access.offset).level_triggered();
 }
 
-IoResult<> PicEdgeLevelControl::write(const Access& access, std::uint64_t value) {
+IoResult<> PicEdgeLevelControl::write(const retrap::Access& access, std::uint64_t value) {
   if (access.width != Width::Byte) return tl::unexpected(IoError::BadWidth);
   // IRQ 0, 1, 2, 8 and 13 are wired for edges.
   const std::uint8_t writable = access.offset == 0 ? 0xf8 : 0xde;

@@ -21,8 +21,8 @@ class Pic final : public Device {
 
   [[nodiscard]] std::string_view name() const override { return master_ ? "pic1" : "pic2"; }
   [[nodiscard]] std::uint64_t size() const override { return 2; }
-  [[nodiscard]] IoResult<std::uint64_t> read(const Access& access) override;
-  [[nodiscard]] IoResult<> write(const Access& access, std::uint64_t value) override;
+  [[nodiscard]] IoResult<std::uint64_t> read(const retrap::Access& access) override;
+  [[nodiscard]] IoResult<> write(const retrap::Access& access, std::uint64_t value) override;
   void reset() override { *this = Pic(master_); }
   void digest(Digest& into) const override;
 
@@ -99,8 +99,8 @@ class PicEdgeLevelControl final : public Device {
 
   [[nodiscard]] std::string_view name() const override { return "elcr"; }
   [[nodiscard]] std::uint64_t size() const override { return 2; }
-  [[nodiscard]] IoResult<std::uint64_t> read(const Access& access) override;
-  [[nodiscard]] IoResult<> write(const Access& access, std::uint64_t value) override;
+  [[nodiscard]] IoResult<std::uint64_t> read(const retrap::Access& access) override;
+  [[nodiscard]] IoResult<> write(const retrap::Access& access, std::uint64_t value) override;
   void reset() override {}
   void digest(Digest& into) const override { (void)into; }
 

@@ -198,13 +198,13 @@ std::uint64_t Pit::ns_at(std::uint64_t tick) {
   return ticks_at(ns) < tick ? ns + 1 : ns;
 }
 
-IoResult<std::uint64_t> Pit::read(const Access& access) {
+IoResult<std::uint64_t> Pit::read(const retrap::Access& access) {
   if (access.width != Width::Byte) return tl::unexpected(IoError::BadWidth);
   if (access.offset == 3) return tl::unexpected(IoError::WriteOnly);
   return channels_[access.offset].read(ticks_at(access.now_ns));
 }
 
-IoResult<> Pit::write(const Access& access, std::uint64_t value) {
+IoResult<> Pit::write(const retrap::Access& access, std::uint64_t value) {
   if (access.width != Width::Byte) return tl::unexpected(IoError::BadWidth);
   const auto byte = static_cast<std::uint8_t>(value);
   const std::uint64_t tick = ticks_at(access.now_ns);
@@ -251,13 +251,13 @@ void Pit::digest(Digest& into) const {
   into.add(deadline_ns_);
 }
 
-IoResult<std::uint64_t> SystemControlPort::read(const Access& access) {
+IoResult<std::uint64_t> SystemControlPort::read(const retrap::Access& access) {
   const bool output = pit_.channel(2).output(Pit::ticks_at(access.now_ns));
   const bool refresh = (access.now_ns / kRefreshNs) % 2 != 0;
   return value_ | std::uint64_t{refresh} << 4 | std::uint64_t{output} << 5;
 }
 
-IoResult<> SystemControlPort::write(const Access& access, std::uint64_t value) {
+IoResult<> SystemControlPort::write(const retrap::Access& access, std::uint64_t value) {
   value_ = static_cast<std::uint8_t>(value & 0xf);
   pit_.channel(2).set_gate(has_bit(value, 0), Pit::ticks_at(access.now_ns));
   return {};

@@ -66,8 +66,8 @@ class Pit final : public Device {
 
   [[nodiscard]] std::string_view name() const override { return "pit"; }
   [[nodiscard]] std::uint64_t size() const override { return 4; }
-  [[nodiscard]] IoResult<std::uint64_t> read(const Access& access) override;
-  [[nodiscard]] IoResult<> write(const Access& access, std::uint64_t value) override;
+  [[nodiscard]] IoResult<std::uint64_t> read(const retrap::Access& access) override;
+  [[nodiscard]] IoResult<> write(const retrap::Access& access, std::uint64_t value) override;
   void reset() override { *this = Pit(); }
   [[nodiscard]] bool irq_level() const override { return level_; }
   [[nodiscard]] std::uint64_t deadline_ns() const override { return deadline_ns_; }
@@ -98,8 +98,8 @@ class SystemControlPort final : public Device {
 
   [[nodiscard]] std::string_view name() const override { return "port61"; }
   [[nodiscard]] std::uint64_t size() const override { return 1; }
-  [[nodiscard]] IoResult<std::uint64_t> read(const Access& access) override;
-  [[nodiscard]] IoResult<> write(const Access& access, std::uint64_t value) override;
+  [[nodiscard]] IoResult<std::uint64_t> read(const retrap::Access& access) override;
+  [[nodiscard]] IoResult<> write(const retrap::Access& access, std::uint64_t value) override;
   void reset() override;
   void digest(Digest& into) const override { into.add(value_); }
 

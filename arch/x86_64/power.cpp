@@ -19,7 +19,7 @@ constexpr std::uint8_t kPulseReset = 0xfe;
 
 }  // namespace
 
-IoResult<std::uint64_t> AcpiPowerManagement::read(const Access& access) {
+IoResult<std::uint64_t> AcpiPowerManagement::read(const retrap::Access& access) {
   if (access.width != Width::Half) return tl::unexpected(IoError::BadWidth);
   switch (access.offset) {
     case kStatus:  return 0;
@@ -29,7 +29,7 @@ IoResult<std::uint64_t> AcpiPowerManagement::read(const Access& access) {
   }
 }
 
-IoResult<> AcpiPowerManagement::write(const Access& access, std::uint64_t value) {
+IoResult<> AcpiPowerManagement::write(const retrap::Access& access, std::uint64_t value) {
   if (access.width != Width::Half) return tl::unexpected(IoError::BadWidth);
   switch (access.offset) {
     case kStatus: return {};  // write-one-to-clear: nothing is set
@@ -43,47 +43,47 @@ IoResult<> AcpiPowerManagement::write(const Access& access, std::uint64_t value)
   }
 }
 
-IoResult<std::uint64_t> ResetControl::read(const Access& access) {
+IoResult<std::uint64_t> ResetControl::read(const retrap::Access& access) {
   (void)access;
   return value_;
 }
 
-IoResult<> ResetControl::write(const Access& access, std::uint64_t value) {
+IoResult<> ResetControl::write(const retrap::Access& access, std::uint64_t value) {
   (void)access;
   value_ = static_cast<std::uint8_t>(value) & static_cast<std::uint8_t>(~kResetCpu);
   if ((value & kResetCpu) != 0) requests_.restart();
   return {};
 }
 
-IoResult<std::uint64_t> KeyboardController::read(const Access& access) {
+IoResult<std::uint64_t> KeyboardController::read(const retrap::Access& access) {
   (void)access;
   return 0;
 }
 
-IoResult<> KeyboardController::write(const Access& access, std::uint64_t value) {
+IoResult<> KeyboardController::write(const retrap::Access& access, std::uint64_t value) {
   (void)access;
   if (value == kPulseReset) requests_.restart();
   return {};
 }
 
-IoResult<std::uint64_t> ExitPort::read(const Access& access) {
+IoResult<std::uint64_t> ExitPort::read(const retrap::Access& access) {
   (void)access;
   return 0;
 }
 
-IoResult<> ExitPort::write(const Access& access, std::uint64_t value) {
+IoResult<> ExitPort::write(const retrap::Access& access, std::uint64_t value) {
   (void)access;
   (void)value;
   requests_.power_off();
   return {};
 }
 
-IoResult<std::uint64_t> DebugPort::read(const Access& access) {
+IoResult<std::uint64_t> DebugPort::read(const retrap::Access& access) {
   (void)access;
   return 0xe9;
 }
 
-IoResult<> DebugPort::write(const Access& access, std::uint64_t value) {
+IoResult<> DebugPort::write(const retrap::Access& access, std::uint64_t value) {
   (void)access;
   console_.put(static_cast<char>(value));
   return {};

@@ -23,8 +23,8 @@ class AcpiPowerManagement final : public Device {
 
   [[nodiscard]] std::string_view name() const override { return "acpi-pm"; }
   [[nodiscard]] std::uint64_t size() const override { return 6; }
-  [[nodiscard]] IoResult<std::uint64_t> read(const Access& access) override;
-  [[nodiscard]] IoResult<> write(const Access& access, std::uint64_t value) override;
+  [[nodiscard]] IoResult<std::uint64_t> read(const retrap::Access& access) override;
+  [[nodiscard]] IoResult<> write(const retrap::Access& access, std::uint64_t value) override;
   void reset() override { enable_ = control_ = 0; }
   void digest(Digest& into) const override { into.add(enable_ | std::uint64_t{control_} << 16); }
 
@@ -41,8 +41,8 @@ class ResetControl final : public Device {
 
   [[nodiscard]] std::string_view name() const override { return "reset"; }
   [[nodiscard]] std::uint64_t size() const override { return 1; }
-  [[nodiscard]] IoResult<std::uint64_t> read(const Access& access) override;
-  [[nodiscard]] IoResult<> write(const Access& access, std::uint64_t value) override;
+  [[nodiscard]] IoResult<std::uint64_t> read(const retrap::Access& access) override;
+  [[nodiscard]] IoResult<> write(const retrap::Access& access, std::uint64_t value) override;
   void reset() override { value_ = 0; }
   void digest(Digest& into) const override { into.add(value_); }
 
@@ -59,8 +59,8 @@ class KeyboardController final : public Device {
 
   [[nodiscard]] std::string_view name() const override { return "i8042"; }
   [[nodiscard]] std::uint64_t size() const override { return 1; }
-  [[nodiscard]] IoResult<std::uint64_t> read(const Access& access) override;
-  [[nodiscard]] IoResult<> write(const Access& access, std::uint64_t value) override;
+  [[nodiscard]] IoResult<std::uint64_t> read(const retrap::Access& access) override;
+  [[nodiscard]] IoResult<> write(const retrap::Access& access, std::uint64_t value) override;
   void reset() override {}
   void digest(Digest& into) const override { (void)into; }
 
@@ -75,8 +75,8 @@ class ExitPort final : public Device {
 
   [[nodiscard]] std::string_view name() const override { return "exit"; }
   [[nodiscard]] std::uint64_t size() const override { return 1; }
-  [[nodiscard]] IoResult<std::uint64_t> read(const Access& access) override;
-  [[nodiscard]] IoResult<> write(const Access& access, std::uint64_t value) override;
+  [[nodiscard]] IoResult<std::uint64_t> read(const retrap::Access& access) override;
+  [[nodiscard]] IoResult<> write(const retrap::Access& access, std::uint64_t value) override;
   void reset() override {}
   void digest(Digest& into) const override { (void)into; }
 
@@ -91,8 +91,8 @@ class DebugPort final : public Device {
 
   [[nodiscard]] std::string_view name() const override { return "debug"; }
   [[nodiscard]] std::uint64_t size() const override { return 1; }
-  [[nodiscard]] IoResult<std::uint64_t> read(const Access& access) override;
-  [[nodiscard]] IoResult<> write(const Access& access, std::uint64_t value) override;
+  [[nodiscard]] IoResult<std::uint64_t> read(const retrap::Access& access) override;
+  [[nodiscard]] IoResult<> write(const retrap::Access& access, std::uint64_t value) override;
   void reset() override {}
   void digest(Digest& into) const override { (void)into; }
 
