@@ -60,6 +60,7 @@ enum class SvmExit : std::uint32_t {
   Mwait = 0x8b,
   Xsetbv = 0x8d,
   NestedPageFault = 0x400,
+  Invalid = 0xffff'ffff,  ///< VMEXIT_INVALID: VMRUN refuses the VMCB
 
   // Not AMD's.
   Limit = 0x1000,       ///< Clock::stop_at() is reached

@@ -1,0 +1,36 @@
+// The accesses of the floating bus.
+#include "arch/x86_64/floating_bus.h"
+
+#include <array>
+
+#include "vmm/base/bytes.h"
+
+namespace retrap::x86_64 {
+
+bool FloatingBus::has_memory(GuestPhys at, Width width, MappingFlags access) {
+  return memory_.find(at, bytes(width)) != nullptr &&
+         memory_.handle_fault(at, access) == FaultOutcome::Populated;
+}
+
+std::optional<std::uint64_t> FloatingBus::read(const exits::MmioRead& access) {
+  if (const auto value = mmio_.read(access.addr.raw(), access.width, vcpu_)) return value;
+  std::array<std::byte, sizeof(std::uint64_t)> buffer{};
+  const auto word = std::span(buffer).first(bytes(access.width));
+  if (has_memory(access.addr, access.width, MappingFlags::Read) &&
+      memory_.read(access.addr, word)) {
+    return load_le(word, 0, access.width);
+  }
+  return all_ones(access.width);
+}
+
+bool FloatingBus::write(const exits::MmioWrite& access) {
+  if (mmio_.write(access.addr.raw(), access.width, access.data, vcpu_)) return true;
+  std::array<std::byte, sizeof(std::uint64_t)> buffer{};
+  const auto word = std::span(buffer).first(bytes(access.width));
+  if (has_memory(access.addr, access.width, MappingFlags::Write)) {
+    (void)(store_le(word, 0, access.width, access.data) && memory_.write(access.addr, word));
+  }
+  return true;
+}
+
+}  // namespace retrap::x86_64
