@@ -1,6 +1,7 @@
 // The virtualization hardware under a riscv64 guest: a hart with the H extension.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -89,6 +90,8 @@ class Cpu {
   // Registers; index is 0 to 31. Changes count from the next run() on. x0 stays zero.
   [[nodiscard]] virtual std::uint64_t x(unsigned index) const = 0;
   virtual void set_x(unsigned index, std::uint64_t value) = 0;
+  /// a0 to a7 at once: every ecall wants them.
+  [[nodiscard]] virtual std::array<std::uint64_t, 8> arguments() const = 0;
   [[nodiscard]] virtual std::uint64_t f(unsigned index) const = 0;
   virtual void set_f(unsigned index, std::uint64_t value) = 0;
   [[nodiscard]] virtual std::uint64_t pc() const = 0;

@@ -44,7 +44,7 @@ Width widest(unsigned bytes) {
 
 class Accessor {
  public:
-  Accessor(Cpu& cpu, AccessPort& port, Access access) : cpu_(cpu), port_(port), access_(access) {}
+  Accessor(Cpu& cpu, AccessPort& port, AccessKind access) : cpu_(cpu), port_(port), access_(access) {}
 
   /// Translates [address, address + bytes); nothing where the guest faults (see trap()).
   [[nodiscard]] bool translate(std::uint64_t address, unsigned bytes, std::uint64_t faulting) {
@@ -107,7 +107,7 @@ class Accessor {
 
   Cpu& cpu_;
   AccessPort& port_;
-  Access access_;
+  AccessKind access_;
   Pieces pieces_;
   GuestTrap trap_;
 };
@@ -162,7 +162,7 @@ EmulationResult emulate_memory(Cpu& cpu, const MemoryInstruction& instruction,
       instruction.kind == MemoryKind::StoreConditional) {
     return {Emulated::NoAccess, {}};
   }
-  const Access access = instruction.writes_memory() ? Access::Store : Access::Load;
+  const AccessKind access = instruction.writes_memory() ? AccessKind::Store : AccessKind::Load;
   Accessor memory(cpu, port, access);
   const auto count = static_cast<unsigned>(bytes(instruction.width));
   if (!memory.translate(address, count, faulting)) return {Emulated::GuestFault, memory.trap()};

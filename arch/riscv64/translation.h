@@ -8,23 +8,23 @@
 
 namespace retrap::riscv64 {
 
-enum class Access : std::uint8_t { Load, Store, Fetch };
+enum class AccessKind : std::uint8_t { Load, Store, Fetch };
 enum class Privilege : std::uint8_t { User = 0, Supervisor = 1 };
 
-/// The exception codes of a refused access, by Access.
-[[nodiscard]] constexpr Cause page_fault(Access access) {
-  return access == Access::Fetch  ? Cause::InstructionPageFault
-         : access == Access::Load ? Cause::LoadPageFault
+/// The exception codes of a refused access, by AccessKind.
+[[nodiscard]] constexpr Cause page_fault(AccessKind access) {
+  return access == AccessKind::Fetch  ? Cause::InstructionPageFault
+         : access == AccessKind::Load ? Cause::LoadPageFault
                                   : Cause::StorePageFault;
 }
-[[nodiscard]] constexpr Cause guest_page_fault(Access access) {
-  return access == Access::Fetch  ? Cause::InstructionGuestPageFault
-         : access == Access::Load ? Cause::LoadGuestPageFault
+[[nodiscard]] constexpr Cause guest_page_fault(AccessKind access) {
+  return access == AccessKind::Fetch  ? Cause::InstructionGuestPageFault
+         : access == AccessKind::Load ? Cause::LoadGuestPageFault
                                   : Cause::StoreGuestPageFault;
 }
-[[nodiscard]] constexpr Cause access_fault(Access access) {
-  return access == Access::Fetch  ? Cause::InstructionAccessFault
-         : access == Access::Load ? Cause::LoadAccessFault
+[[nodiscard]] constexpr Cause access_fault(AccessKind access) {
+  return access == AccessKind::Fetch  ? Cause::InstructionAccessFault
+         : access == AccessKind::Load ? Cause::LoadAccessFault
                                   : Cause::StoreAccessFault;
 }
 
@@ -33,8 +33,8 @@ inline constexpr std::uint8_t kMayRead = 1;
 inline constexpr std::uint8_t kMayWrite = 2;
 inline constexpr std::uint8_t kMayExecute = 4;
 
-[[nodiscard]] constexpr std::uint8_t right_of(Access access) {
-  return access == Access::Load ? kMayRead : access == Access::Store ? kMayWrite : kMayExecute;
+[[nodiscard]] constexpr std::uint8_t right_of(AccessKind access) {
+  return access == AccessKind::Load ? kMayRead : access == AccessKind::Store ? kMayWrite : kMayExecute;
 }
 
 /// R, W and X of an entry as rights.
@@ -78,11 +78,11 @@ struct VsWalk {
 /// The rights that `entry` grants at this privilege (Privileged Architecture, "Virtual Address
 /// Translation Process", steps 5 and 6).
 [[nodiscard]] constexpr std::uint8_t leaf_rights(std::uint64_t entry, const VsContext& context,
-                                                 Access access) {
+                                                 AccessKind access) {
   const bool user_page = (entry & pte::kU) != 0;
   if (context.privilege == Privilege::User
           ? !user_page
-          : user_page && (access == Access::Fetch || !context.sum)) {
+          : user_page && (access == AccessKind::Fetch || !context.sum)) {
     return 0;
   }
   std::uint8_t rights = rights_of(entry);
@@ -101,7 +101,7 @@ struct VsWalk {
 ///
 /// A and D are set by the walk, as hardware with Svadu does.
 template <class Tables>
-[[nodiscard]] VsWalk walk_vs_stage(const VsContext& context, std::uint64_t va, Access access,
+[[nodiscard]] VsWalk walk_vs_stage(const VsContext& context, std::uint64_t va, AccessKind access,
                                    Tables&& tables) {
   const std::uint64_t mode = context.satp >> 60;
   if (mode == kSatpBare) return {.kind = VsWalk::Kind::Ok, .gpa = va};
@@ -126,7 +126,7 @@ template <class Tables>
     std::uint8_t rights = leaf_rights(entry, context, access);
     if ((rights & right_of(access)) == 0) return fault;
     const std::uint64_t marked =
-        entry | pte::kA | (access == Access::Store ? pte::kD : std::uint64_t{0});
+        entry | pte::kA | (access == AccessKind::Store ? pte::kD : std::uint64_t{0});
     if (marked != entry && !tables.update(at, marked)) {
       return {.kind = VsWalk::Kind::ImplicitWrite, .gpa = at};
     }
