@@ -45,14 +45,12 @@ enum class CsrOperation : std::uint8_t { Write = 1, Set = 2, Clear = 3 };
 struct CsrInstruction {
   std::uint16_t csr;
   CsrOperation operation;
-  bool immediate;       ///< `source` is the value, not a register
+  bool immediate;  ///< `source` is the value, not a register
   std::uint8_t rd;
   std::uint8_t source;
 
   /// CSRRW with rd = x0 does not read; CSRRS and CSRRC with rs1 = x0 do not write.
-  [[nodiscard]] constexpr bool reads() const {
-    return operation != CsrOperation::Write || rd != 0;
-  }
+  [[nodiscard]] constexpr bool reads() const { return operation != CsrOperation::Write || rd != 0; }
   [[nodiscard]] constexpr bool writes() const {
     return operation == CsrOperation::Write || source != 0;
   }

@@ -131,8 +131,8 @@ constexpr std::uint32_t make_store(std::uint32_t opcode, Operands in) {
 // Compressed offsets are scattered ("16-Bit Compressed Instructions", formats CL, CS, CI, CSS).
 constexpr Operands register_form(std::uint32_t half, bool is_double) {
   const std::uint32_t high = bits_of(half, 12, 10) << 3;
-  const std::uint32_t rest = is_double ? bits_of(half, 6, 5) << 6
-                                       : bits_of(half, 6, 6) << 2 | bits_of(half, 5, 5) << 6;
+  const std::uint32_t rest =
+      is_double ? bits_of(half, 6, 5) << 6 : bits_of(half, 6, 6) << 2 | bits_of(half, 5, 5) << 6;
   return {8 + bits_of(half, 9, 7), 8 + bits_of(half, 4, 2), high | rest};
 }
 
@@ -218,12 +218,12 @@ std::uint32_t transformed(const MemoryInstruction& instruction, std::uint64_t ad
   std::uint32_t out = instruction.word & ~kRs1;
   switch (instruction.kind) {
     case Load:
-    case LoadFloat:  out &= ~kLoadImmediate; break;
+    case LoadFloat:        out &= ~kLoadImmediate; break;
     case Store:
-    case StoreFloat: out &= ~kStoreImmediate; break;
+    case StoreFloat:       out &= ~kStoreImmediate; break;
     case LoadReserved:
     case StoreConditional:
-    case Amo:        break;
+    case Amo:              break;
   }
   out |= (static_cast<std::uint32_t>(address_offset) & 31) << 15;
   return instruction.length == 2 ? out & ~2u : out;

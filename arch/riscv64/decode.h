@@ -37,14 +37,14 @@ struct MemoryInstruction {
   std::string_view name;  ///< as the manual writes it: "lw", "c.sdsp", "amoadd"
   MemoryKind kind = MemoryKind::Load;
   Width width = Width::Byte;
-  bool signed_ext = false;                   ///< loads: extend by sign
-  AmoOperation amo = AmoOperation::Add;      ///< Amo
-  std::uint8_t rd = 0;                       ///< x or f register; the destination
-  std::uint8_t rs1 = 0;                      ///< x register; the base
-  std::uint8_t rs2 = 0;                      ///< x or f register; what is stored
-  std::uint8_t length = 4;                   ///< of the instruction as it was fetched: 2 or 4
-  std::int64_t offset = 0;                   ///< added to rs1
-  std::uint32_t word = 0;                    ///< the 32-bit form
+  bool signed_ext = false;               ///< loads: extend by sign
+  AmoOperation amo = AmoOperation::Add;  ///< Amo
+  std::uint8_t rd = 0;                   ///< x or f register; the destination
+  std::uint8_t rs1 = 0;                  ///< x register; the base
+  std::uint8_t rs2 = 0;                  ///< x or f register; what is stored
+  std::uint8_t length = 4;               ///< of the instruction as it was fetched: 2 or 4
+  std::int64_t offset = 0;               ///< added to rs1
+  std::uint32_t word = 0;                ///< the 32-bit form
 
   [[nodiscard]] constexpr bool writes_memory() const {
     return kind == MemoryKind::Store || kind == MemoryKind::StoreFloat ||

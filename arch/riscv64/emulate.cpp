@@ -44,7 +44,8 @@ Width widest(unsigned bytes) {
 
 class Accessor {
  public:
-  Accessor(Cpu& cpu, AccessPort& port, AccessKind access) : cpu_(cpu), port_(port), access_(access) {}
+  Accessor(Cpu& cpu, AccessPort& port, AccessKind access)
+      : cpu_(cpu), port_(port), access_(access) {}
 
   /// Translates [address, address + bytes); nothing where the guest faults (see trap()).
   [[nodiscard]] bool translate(std::uint64_t address, unsigned bytes, std::uint64_t faulting) {

@@ -91,19 +91,15 @@ SbiOutcome Sbi::legacy(unsigned hart, const SbiCall& call) {
     return legacy_answer(0);
   };
   switch (call.extension) {
-    case eid::kLegacySetTimer:
-      harts_.set_timer(hart, call.args[0]);
-      return legacy_answer(0);
+    case eid::kLegacySetTimer: harts_.set_timer(hart, call.args[0]); return legacy_answer(0);
     case eid::kLegacyPutchar:
       console_.put(static_cast<char>(call.args[0]));
       return legacy_answer(0);
-    case eid::kLegacyGetchar: return legacy_answer(-1);
-    case eid::kLegacyClearIpi:
-      harts_.set_software_interrupt(hart, false);
-      return legacy_answer(0);
+    case eid::kLegacyGetchar:  return legacy_answer(-1);
+    case eid::kLegacyClearIpi: harts_.set_software_interrupt(hart, false); return legacy_answer(0);
     case eid::kLegacySendIpi:
       return with_mask([&](unsigned target) { harts_.set_software_interrupt(target, true); });
-    case eid::kLegacyFenceI: return with_mask([](unsigned) {});  // one instruction cache for all
+    case eid::kLegacyFenceI:     return with_mask([](unsigned) {});  // one instruction cache for all
     case eid::kLegacySfence:
     case eid::kLegacySfenceAsid: return with_mask([&](unsigned target) { harts_.fence(target); });
     default:                     return exits::SystemDown{};
@@ -112,13 +108,13 @@ SbiOutcome Sbi::legacy(unsigned hart, const SbiCall& call) {
 
 SbiOutcome Sbi::base(unsigned /*hart*/, const SbiCall& call) {
   switch (call.function) {
-    case 0: return answer(SbiError::Success, kVersion);
-    case 1: return answer(SbiError::Success, kImplementationId);
-    case 2: return answer(SbiError::Success, kImplementationVersion);
-    case 3: return answer(SbiError::Success, find(call.args[0]) != nullptr ? 1 : 0);
-    case 4:                                               // mvendorid
-    case 5:                                               // marchid
-    case 6:  return answer(SbiError::Success, 0);         // mimpid: not implemented
+    case 0:  return answer(SbiError::Success, kVersion);
+    case 1:  return answer(SbiError::Success, kImplementationId);
+    case 2:  return answer(SbiError::Success, kImplementationVersion);
+    case 3:  return answer(SbiError::Success, find(call.args[0]) != nullptr ? 1 : 0);
+    case 4:                                        // mvendorid
+    case 5:                                        // marchid
+    case 6:  return answer(SbiError::Success, 0);  // mimpid: not implemented
     default: return answer(SbiError::NotSupported);
   }
 }
@@ -161,8 +157,8 @@ SbiOutcome Sbi::hsm(unsigned hart, const SbiCall& call) {
     case 1: harts_.set_state(hart, HartState::Stopped); return exits::CpuDown{.state = 0};
     case 2:
       if (call.args[0] >= harts_.count()) return answer(SbiError::InvalidParam);
-      return answer(SbiError::Success, static_cast<std::uint64_t>(harts_.state(
-                                           static_cast<unsigned>(call.args[0]))));
+      return answer(SbiError::Success,
+                    static_cast<std::uint64_t>(harts_.state(static_cast<unsigned>(call.args[0]))));
     case 3: {
       const SbiOutcome outcome = hart_suspend(call);
       if (std::holds_alternative<SbiSuspend>(outcome)) {
@@ -180,7 +176,6 @@ SbiOutcome Sbi::hart_start(const SbiCall& call) {
   const auto hart = static_cast<unsigned>(target);
   if (harts_.state(hart) != HartState::Stopped) return answer(SbiError::AlreadyAvailable);
   if (!is_aligned(address, 2) || !is_ram(address, 2)) return answer(SbiError::InvalidAddress);
-  harts_.set_state(hart, HartState::StartPending);
   return exits::CpuUp{.target_cpu = target, .entry_point = GuestPhys(address), .arg = opaque};
 }
 
@@ -203,7 +198,8 @@ SbiOutcome Sbi::srst(unsigned /*hart*/, const SbiCall& call) {
   constexpr std::uint64_t kFirstPlatformReason = 0xe000'0000;
   if (call.function != 0) return answer(SbiError::NotSupported);
   const auto [type, reason, unused2, unused3, unused4, unused5] = call.args;
-  const bool reason_exists = reason <= 1 || (reason >= kFirstPlatformReason && reason <= 0xffff'ffff);
+  const bool reason_exists =
+      reason <= 1 || (reason >= kFirstPlatformReason && reason <= 0xffff'ffff);
   if (!reason_exists) return answer(SbiError::InvalidParam);
   switch (type) {
     case 0: return exits::SystemDown{};
@@ -225,9 +221,7 @@ SbiOutcome Sbi::dbcn(unsigned /*hart*/, const SbiCall& call) {
         return answer(SbiError::InvalidParam);
       }
       return answer(SbiError::Success, 0);
-    case 2:
-      console_.put(static_cast<char>(call.args[0]));
-      return answer(SbiError::Success);
+    case 2:  console_.put(static_cast<char>(call.args[0])); return answer(SbiError::Success);
     default: return answer(SbiError::NotSupported);
   }
 }
@@ -240,7 +234,8 @@ SbiOutcome Sbi::console_write(const SbiCall& call) {
   std::array<std::byte, 256> buffer{};
   std::uint64_t done = 0;
   while (done < wanted) {
-    const auto chunk = std::span(buffer).first(std::min<std::uint64_t>(buffer.size(), wanted - done));
+    const auto chunk =
+        std::span(buffer).first(std::min<std::uint64_t>(buffer.size(), wanted - done));
     if (!memory_.read(GuestPhys(address + done), chunk)) break;
     for (const std::byte byte : chunk) console_.put(static_cast<char>(byte));
     done += chunk.size();

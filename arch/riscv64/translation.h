@@ -15,17 +15,17 @@ enum class Privilege : std::uint8_t { User = 0, Supervisor = 1 };
 [[nodiscard]] constexpr Cause page_fault(AccessKind access) {
   return access == AccessKind::Fetch  ? Cause::InstructionPageFault
          : access == AccessKind::Load ? Cause::LoadPageFault
-                                  : Cause::StorePageFault;
+                                      : Cause::StorePageFault;
 }
 [[nodiscard]] constexpr Cause guest_page_fault(AccessKind access) {
   return access == AccessKind::Fetch  ? Cause::InstructionGuestPageFault
          : access == AccessKind::Load ? Cause::LoadGuestPageFault
-                                  : Cause::StoreGuestPageFault;
+                                      : Cause::StoreGuestPageFault;
 }
 [[nodiscard]] constexpr Cause access_fault(AccessKind access) {
   return access == AccessKind::Fetch  ? Cause::InstructionAccessFault
          : access == AccessKind::Load ? Cause::LoadAccessFault
-                                  : Cause::StoreAccessFault;
+                                      : Cause::StoreAccessFault;
 }
 
 /// Rights of a leaf, as bits that both stages share.
@@ -34,7 +34,9 @@ inline constexpr std::uint8_t kMayWrite = 2;
 inline constexpr std::uint8_t kMayExecute = 4;
 
 [[nodiscard]] constexpr std::uint8_t right_of(AccessKind access) {
-  return access == AccessKind::Load ? kMayRead : access == AccessKind::Store ? kMayWrite : kMayExecute;
+  return access == AccessKind::Load    ? kMayRead
+         : access == AccessKind::Store ? kMayWrite
+                                       : kMayExecute;
 }
 
 /// R, W and X of an entry as rights.

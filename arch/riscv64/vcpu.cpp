@@ -56,6 +56,7 @@ Vcpu::Vcpu(unsigned hart, const VcpuParts& parts)
       memory_(parts.memory),
       sbi_(parts.sbi),
       plic_(parts.plic),
+      finisher_(parts.finisher),
       alarm_(parts.clock.add_alarm(this)) {
   reset();
 }
@@ -66,6 +67,7 @@ Vcpu::~Vcpu() {
 
 ExitReason Vcpu::run() {
   if (crash_) return *crash_;
+  if (const auto request = finisher_.take_request()) return *request;
   if (csr_access_ && csr_access_->write_is_due) return csr_write();
   if (resume_) {
     const SbiSuspend::Resume resume = *resume_;
@@ -164,7 +166,8 @@ ExitReason Vcpu::on_csr(const CsrInstruction& access, std::uint32_t word, Privil
     retire(4);
     return exits::Nothing{};
   }
-  if (row->kind != CsrKind::Custom || csr_privilege(access.csr) > static_cast<unsigned>(privilege)) {
+  if (row->kind != CsrKind::Custom ||
+      csr_privilege(access.csr) > static_cast<unsigned>(privilege)) {
     return illegal_instruction(word);
   }
   csr_access_ = CsrAccess{.instruction = access, .word = word};
@@ -331,6 +334,13 @@ void Vcpu::set_return_value(std::uint64_t value) {
 
 std::uint64_t Vcpu::not_supported() const {
   return static_cast<std::uint64_t>(SbiError::NotSupported);
+}
+
+void Vcpu::answer_cpu_up(CpuUpResult result) {
+  SbiError error = SbiError::Success;
+  if (result == CpuUpResult::AlreadyOn) error = SbiError::AlreadyAvailable;
+  if (result == CpuUpResult::NoSuchCpu) error = SbiError::InvalidParam;
+  cpu_.set_x(kA0, static_cast<std::uint64_t>(error));
 }
 
 void Vcpu::set_timer(std::uint64_t ticks) {

@@ -10,6 +10,7 @@
 #include "arch/riscv64/emulate.h"
 #include "arch/riscv64/plic.h"
 #include "arch/riscv64/sbi.h"
+#include "vmm/devices/test_finisher.h"
 
 namespace retrap::riscv64 {
 
@@ -20,6 +21,7 @@ struct VcpuParts {
   AddressSpace& memory;
   Sbi& sbi;
   const Plic& plic;
+  TestFinisher& finisher;
 };
 
 /// ecall is answered by the firmware of the VM (or is a Hypercall); guest-page faults are nested
@@ -45,6 +47,7 @@ class Vcpu final : public ArchVcpu, AlarmSink {
   [[nodiscard]] std::uint64_t pc() const override { return cpu_.pc(); }
   void set_return_value(std::uint64_t value) override;
   [[nodiscard]] std::uint64_t not_supported() const override;
+  void answer_cpu_up(CpuUpResult result) override;
   [[nodiscard]] bool wakeup_pending() const override;
   [[nodiscard]] std::vector<NamedRegister> registers() const override { return cpu_.registers(); }
   void digest(Digest& into) const override;
@@ -98,6 +101,7 @@ class Vcpu final : public ArchVcpu, AlarmSink {
   AddressSpace& memory_;
   Sbi& sbi_;
   const Plic& plic_;
+  TestFinisher& finisher_;
   Clock::AlarmId alarm_;
 
   HartState state_ = HartState::Stopped;

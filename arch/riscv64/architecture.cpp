@@ -1,0 +1,92 @@
+// Default configuration, and what of a configuration this architecture cannot do.
+#include "arch/riscv64/architecture.h"
+
+#include <utility>
+
+#include "arch/riscv64/board.h"
+#include "arch/riscv64/stage2.h"
+#include "vmm/base/check.h"
+
+namespace retrap::riscv64 {
+namespace {
+
+class RiscvArchitecture final : public Architecture {
+ public:
+  explicit RiscvArchitecture(std::unique_ptr<Hardware> hardware) : hardware_(std::move(hardware)) {
+    RETRAP_CHECK(hardware_ != nullptr, "an architecture needs its hardware");
+  }
+
+  [[nodiscard]] ArchId id() const override { return ArchId::Riscv64; }
+  [[nodiscard]] const PageTableFormat& page_table_format() const override { return sv39x4(); }
+
+  [[nodiscard]] VmConfig default_config(std::uint64_t memory_bytes) const override {
+    VmConfig config;
+    config.name = "riscv64";
+    config.arch = ArchId::Riscv64;
+    config.memory_regions = {{.gpa = memory_map::kRam, .size = memory_bytes}};
+    return config;
+  }
+
+  void check(const VmConfig& config, std::vector<std::string>& problems) const override;
+
+  [[nodiscard]] Result<std::unique_ptr<Board>> make_board(const VmConfig& config,
+                                                          VmParts parts) override {
+    return RiscvBoard::make(config, parts, *hardware_);
+  }
+
+ private:
+  std::unique_ptr<Hardware> hardware_;  ///< never null
+};
+
+void check_device(const EmuDeviceConfig& device, std::vector<std::string>& problems) {
+  const auto must_be_at = [&](std::uint64_t base) {
+    if (device.base_gpa == base) return;
+    problems.push_back(fmt::format("devices.emu_devices: {} is at {:#x}; on riscv64 it is at {:#x}",
+                                   device.name, device.base_gpa, base));
+  };
+  switch (device.emu_type) {
+    case EmuDeviceType::InterruptController:
+    case EmuDeviceType::PpptGlobal:          return must_be_at(memory_map::kPlic);
+    case EmuDeviceType::Console:             return must_be_at(memory_map::kUart);
+    case EmuDeviceType::GpptRedistributor:
+    case EmuDeviceType::GpptDistributor:
+    case EmuDeviceType::GpptIts:
+    case EmuDeviceType::X86IoApic:
+    case EmuDeviceType::X86Pit:
+      problems.push_back(fmt::format("devices.emu_devices: {} has type {:#x}, which riscv64 lacks",
+                                     device.name, static_cast<std::uint32_t>(device.emu_type)));
+      return;
+    case EmuDeviceType::Dummy:
+    case EmuDeviceType::FwCfg:
+    case EmuDeviceType::IvcChannel:
+    case EmuDeviceType::VirtioBlk:
+    case EmuDeviceType::VirtioNet:
+    case EmuDeviceType::VirtioConsole: return;
+  }
+}
+
+void RiscvArchitecture::check(const VmConfig& config, std::vector<std::string>& problems) const {
+  for (std::size_t vcpu = 0; vcpu < config.phys_cpu_ids.size(); ++vcpu) {
+    if (config.phys_cpu_ids[vcpu] == vcpu) continue;
+    problems.push_back(
+        fmt::format("base.phys_cpu_ids: vcpu {} has hart id {}; on riscv64 hart ids are vcpu ids",
+                    vcpu, config.phys_cpu_ids[vcpu]));
+  }
+  for (const EmuDeviceConfig& device : config.emu_devices) check_device(device, problems);
+  const unsigned bits = page_table_format().address_bits();
+  for (const MemoryRegionConfig& region : config.memory_regions) {
+    const auto end = checked_add(region.gpa, region.size);
+    if (end && *end <= bit(bits)) continue;
+    problems.push_back(fmt::format(
+        "kernel.memory_regions: {:#x} + {:#x} is beyond the {} bits of a guest-physical address",
+        region.gpa, region.size, bits));
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Architecture> make_architecture(std::unique_ptr<Hardware> hardware) {
+  return std::make_unique<RiscvArchitecture>(std::move(hardware));
+}
+
+}  // namespace retrap::riscv64
