@@ -1,0 +1,28 @@
+// The ACPI tables of the board: who the CPUs are, where the interrupt controllers sit, how to
+// switch off.
+//
+// ACPI specification 6.5, chapter 5 "ACPI Software Programming Model".
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "vmm/base/address.h"
+
+namespace retrap::x86_64 {
+
+namespace acpi {
+inline constexpr std::uint64_t kTablesBase = 0xf'0000;  ///< in the BIOS area, 16-byte aligned
+inline constexpr std::uint64_t kTablesSize = 0x1'0000;
+inline constexpr std::uint8_t kSciLine = 9;
+}  // namespace acpi
+
+/// RSDP (first), XSDT, FADT, MADT, FACS and DSDT for `cpus` CPUs, with addresses that hold when the
+/// bytes are put at `base`. Checksums are right.
+///
+/// The machine is in ACPI mode from the start (SMI_CMD 0); legacy devices are there, a keyboard
+/// controller and VGA are not; the DSDT has one object, _S5.
+[[nodiscard]] std::vector<std::byte> make_acpi_tables(GuestPhys base, std::uint32_t cpus);
+
+}  // namespace retrap::x86_64

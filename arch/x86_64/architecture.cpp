@@ -1,0 +1,64 @@
+// What a configuration may ask of a PC.
+#include "arch/x86_64/architecture.h"
+
+#include "arch/x86_64/board.h"
+#include "arch/x86_64/boot.h"
+#include "arch/x86_64/stage2.h"
+#include "vmm/base/check.h"
+
+namespace retrap::x86_64 {
+namespace {
+
+class PcArchitecture final : public Architecture {
+ public:
+  explicit PcArchitecture(std::unique_ptr<Hardware> hardware) : hardware_(std::move(hardware)) {
+    RETRAP_CHECK(hardware_ != nullptr, "an architecture needs hardware");
+  }
+
+  [[nodiscard]] ArchId id() const override { return ArchId::X86_64; }
+  [[nodiscard]] const PageTableFormat& page_table_format() const override { return format_; }
+  [[nodiscard]] VmConfig default_config(std::uint64_t memory_bytes) const override;
+  void check(const VmConfig& config, std::vector<std::string>& problems) const override;
+  [[nodiscard]] Result<std::unique_ptr<Board>> make_board(const VmConfig& config,
+                                                          VmParts parts) override {
+    return PcBoard::make(config, parts, *hardware_);
+  }
+
+ private:
+  NestedPageTableFormat format_;
+  std::unique_ptr<Hardware> hardware_;
+};
+
+// RAM from zero to the hole of the APICs, the rest above 4 GiB.
+VmConfig PcArchitecture::default_config(std::uint64_t memory_bytes) const {
+  VmConfig config;
+  config.name = "x86_64";
+  config.arch = ArchId::X86_64;
+  config.cmdline = "console=ttyS0 panic=-1";
+  const std::uint64_t low = std::min(memory_bytes, layout::kHoleStart);
+  config.memory_regions.push_back({.gpa = 0, .size = low});
+  if (memory_bytes > low) {
+    config.memory_regions.push_back({.gpa = layout::kHoleEnd, .size = memory_bytes - low});
+  }
+  return config;
+}
+
+void PcArchitecture::check(const VmConfig& config, std::vector<std::string>& problems) const {
+  if (config.dtb_path) {
+    problems.emplace_back("kernel.dtb_path: x86_64 guests take no device tree");
+  }
+  if (config.interrupt_mode == InterruptMode::Passthrough) {
+    problems.emplace_back("devices.interrupt_mode: x86_64 has no interrupts to pass through");
+  }
+  if (config.bios_path && !config.entry_point) {
+    problems.emplace_back("base.entry_point: a guest with a BIOS needs one");
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<retrap::Architecture> make_architecture(std::unique_ptr<Hardware> hardware) {
+  return std::make_unique<PcArchitecture>(std::move(hardware));
+}
+
+}  // namespace retrap::x86_64
