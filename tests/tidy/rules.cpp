@@ -132,10 +132,12 @@ Offences shape_offences(const SourceFile& file) {
                                    file.lines.size(), kMaxLines));
   }
   constexpr std::size_t kMaxColumns = 100;
-  for (std::size_t i = 0; i < file.lines.size(); ++i) {
-    if (columns(file.lines[i]) > kMaxColumns) {
-      offences.push_back(fmt::format("{}: more than {} columns", file.where(i), kMaxColumns));
-    }
+  const auto is_long = [](const std::string& line) { return columns(line) > kMaxColumns; };
+  const auto first = std::ranges::find_if(file.lines, is_long);
+  if (first != file.lines.end()) {
+    offences.push_back(fmt::format("{}: more than {} columns, the first of {} such lines",
+                                   file.where(static_cast<std::size_t>(first - file.lines.begin())),
+                                   kMaxColumns, std::ranges::count_if(file.lines, is_long)));
   }
   if (file.is_header() && std::ranges::find(file.lines, "#pragma once") == file.lines.end()) {
     offences.push_back(fmt::format("{}: no #pragma once", file.path));
