@@ -38,14 +38,16 @@ constexpr std::uint8_t kPeriodic = 0x40;
 constexpr std::uint8_t kIrq = 0x80;
 constexpr std::uint8_t kValidRam = 0x80;
 
-// Days since 1970-01-01 in the proleptic Gregorian calendar, by years that begin in March.
+/// Of 1970-01-01 in the count below.
+constexpr std::uint64_t kDaysTo1970 = 719'468;
+
+// Days since 0000-03-01 in the proleptic Gregorian calendar, by years that begin in March.
 constexpr std::uint64_t days_from_civil(unsigned year, unsigned month, unsigned day) {
   const std::uint64_t shifted = std::uint64_t{year} - (month <= 2 ? 1 : 0);
   const std::uint64_t era = shifted / 400;
   const std::uint64_t year_of_era = shifted % 400;
   const std::uint64_t day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-  return era * 146'097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year -
-         719'468;
+  return era * 146'097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
 }
 
 }  // namespace
@@ -53,8 +55,7 @@ constexpr std::uint64_t days_from_civil(unsigned year, unsigned month, unsigned 
 Cmos::Date Cmos::date_of(std::uint64_t seconds) {
   const std::uint64_t days = seconds / 86'400;
   const std::uint64_t rest = seconds % 86'400;
-  const std::uint64_t shifted = days + 719'468;
-  const std::uint64_t day_of_era = shifted % 146'097;
+  const std::uint64_t day_of_era = days % 146'097;
   const std::uint64_t year_of_era =
       (day_of_era - day_of_era / 1460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
   const std::uint64_t day_of_year =
@@ -62,11 +63,11 @@ Cmos::Date Cmos::date_of(std::uint64_t seconds) {
   const std::uint64_t march_month = (5 * day_of_year + 2) / 153;
   const auto day = static_cast<unsigned>(day_of_year - (153 * march_month + 2) / 5 + 1);
   const auto month = static_cast<unsigned>(march_month < 10 ? march_month + 3 : march_month - 9);
-  const std::uint64_t year = year_of_era + shifted / 146'097 * 400 + (month <= 2 ? 1 : 0);
+  const std::uint64_t year = year_of_era + days / 146'097 * 400 + (month <= 2 ? 1 : 0);
   return {.second = static_cast<unsigned>(rest % 60),
           .minute = static_cast<unsigned>(rest / 60 % 60),
           .hour = static_cast<unsigned>(rest / 3600),
-          .weekday = static_cast<unsigned>((days + 4) % 7 + 1),
+          .weekday = static_cast<unsigned>((days + 3) % 7 + 1),
           .day = day,
           .month = month,
           .year = static_cast<unsigned>(year % 10'000)};
@@ -79,8 +80,8 @@ std::uint64_t Cmos::seconds_of(const Date& date) {
 
 std::uint64_t Cmos::seconds(std::uint64_t now_ns) const {
   // Ten thousand years are enough for two digits of century, and keep the arithmetic small.
-  constexpr std::uint64_t kLimit = 253'402'300'800;
-  return (now_ns / kNsPerSecond + offset_seconds_) % kLimit;
+  constexpr std::uint64_t kLimit = 315'569'520'000;
+  return (now_ns / kNsPerSecond + offset_seconds_ + kDaysTo1970 * 86'400) % kLimit;
 }
 
 std::uint8_t Cmos::encode(unsigned value) const {
@@ -178,7 +179,7 @@ void Cmos::set_time(std::uint8_t index, std::uint8_t value, std::uint64_t now_ns
     case kYear:    date.year = date.year / 100 * 100 + std::min(decode(value), 99U); break;
     default:       date.year = std::clamp(decode(value), 19U, 99U) * 100 + date.year % 100; break;
   }
-  offset_seconds_ = seconds_of(date) - now_ns / kNsPerSecond;
+  offset_seconds_ = seconds_of(date) - kDaysTo1970 * 86'400 - now_ns / kNsPerSecond;
 }
 
 bool Cmos::alarm_matches(const Date& date) const {

@@ -52,7 +52,7 @@ class Cmos final : public Device {
   std::uint8_t register_b_ = 0x02;  ///< 24 hours, BCD
   std::uint8_t register_c_ = 0;
   std::array<std::uint8_t, 128> memory_{};  ///< what is not a clock register; alarms too
-  std::uint64_t offset_seconds_ = kEpoch;   ///< modulo 2^64
+  std::uint64_t offset_seconds_ = kEpoch;   ///< from virtual time to 1970, modulo 2^64
   std::uint64_t next_second_ns_ = kNever;
   std::uint64_t next_period_ns_ = kNever;
 };
