@@ -25,6 +25,7 @@ set(retrap_guest_base_riscv64 0x80200000)
 # One object of a guest.
 function(retrap_guest_object out isa source)
   string(REPLACE "/" "_" name "${source}")
+  string(REPLACE ".." "up" name "${name}")
   set(object "${CMAKE_CURRENT_BINARY_DIR}/${isa}/${name}.o")
   add_custom_command(OUTPUT "${object}"
     COMMAND ${RETRAP_GUEST_CC} ${retrap_guest_flags} ${retrap_guest_flags_${isa}}
@@ -105,4 +106,22 @@ function(retrap_add_guests library)
     OBJECT_DEPENDS "${elves}")
   target_compile_options(${library} PRIVATE "SHELL:-Wa,-I\"${PROJECT_BINARY_DIR}/guests\"")
   target_link_libraries(${library} PUBLIC retrap::base PRIVATE retrap_build_flags)
+endfunction()
+
+# retrap_add_launchers(): <build>/guests/launch/ISA.elf from tests/hostile/launch_ISA.S.
+function(retrap_add_launchers)
+  set(elves)
+  foreach(isa IN LISTS RETRAP_GUEST_ISAS)
+    file(MAKE_DIRECTORY "${PROJECT_BINARY_DIR}/guests/launch")
+    set(script "${CMAKE_CURRENT_BINARY_DIR}/${isa}/guest.ld")
+    retrap_guest_object(object ${isa} ../hostile/launch_${isa}.S)
+    set(elf "${PROJECT_BINARY_DIR}/guests/launch/${isa}.elf")
+    add_custom_command(OUTPUT "${elf}"
+      COMMAND ${RETRAP_GUEST_LD} -static --strip-all --build-id=none -z max-page-size=4096
+              -z noexecstack -T "${script}" -o "${elf}" "${object}"
+      DEPENDS "${object}" "${script}"
+      COMMENT "Launcher ${isa}" VERBATIM)
+    list(APPEND elves "${elf}")
+  endforeach()
+  add_custom_target(launchers ALL DEPENDS ${elves})
 endfunction()

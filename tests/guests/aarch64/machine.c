@@ -118,6 +118,19 @@ void take_interrupt(void) {
   barrier();
 }
 
+enum : u64 { kPsciCpuOff = 0x84000002, kPsciCpuOn = 0xc4000003, kPsciAffinityInfo = 0xc4000004 };
+
+u64 start_second_cpu(u64 stack) {
+  return hvc(kPsciCpuOn, 1, (u64)second_entry, stack);
+}
+void stop_this_cpu(void) {
+  hvc(kPsciCpuOff, 0, 0, 0);
+  for (;;) __asm__ volatile("wfi");
+}
+int second_cpu_is_on(void) {
+  return hvc(kPsciAffinityInfo, 1, 0, 0) == 0;
+}
+
 u64 hypercall(u64 number, u64 first, u64 second, u64 third) {
   return hvc(number, first, second, third);
 }

@@ -21,6 +21,10 @@ static inline void barrier(void) {
   __asm__ volatile("dsb sy\n isb" : : : "memory");
 }
 
+static inline void memory_barrier(void) {
+  __asm__ volatile("dmb ish" : : : "memory");
+}
+
 /// HVC with the SMC calling convention: x0 to x3, result in x0.
 static inline u64 hvc(u64 function, u64 first, u64 second, u64 third) {
   register u64 x0 __asm__("x0") = function;

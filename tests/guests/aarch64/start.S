@@ -80,6 +80,14 @@ save_frame:
     add sp, sp, #288
     eret
 
+// A second CPU: x0 is its stack.
+    .globl second_entry
+second_entry:
+    mov sp, x0
+    mov x29, xzr
+    bl second_main
+    brk #0
+
     .macro save_callee
     sub sp, sp, #96
     stp x19, x20, [sp]

@@ -105,6 +105,22 @@ void take_interrupt(u64 cause) {
   }
 }
 
+enum : u64 { kSbiHsm = 0x48534d };
+
+static u64 other_hart(void) {
+  return 1 - boot_hart;
+}
+u64 start_second_cpu(u64 stack) {
+  return sbi(kSbiHsm, 0, other_hart(), (u64)second_entry, stack).error;
+}
+void stop_this_cpu(void) {
+  sbi(kSbiHsm, 1, 0, 0, 0);
+  for (;;) __asm__ volatile("wfi");
+}
+int second_cpu_is_on(void) {
+  return sbi(kSbiHsm, 2, other_hart(), 0, 0).value != 1;
+}
+
 u64 hypercall(u64 number, u64 first, u64 second, u64 third) {
   return sbi(kHypercallExtension, number, first, second, third).error;
 }

@@ -14,6 +14,10 @@
 #define WRITE_CSR(name, value) \
   __asm__ volatile("csrw " name ", %0" : : "r"((u64)(value)) : "memory")
 
+static inline void memory_barrier(void) {
+  __asm__ volatile("fence rw, rw" : : : "memory");
+}
+
 struct sbi_result {
   u64 error;
   u64 value;

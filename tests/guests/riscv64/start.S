@@ -69,6 +69,14 @@ to_kernel:
     ld sp, 16(sp)
     sret
 
+# A second hart: a1 is its stack.
+    .globl second_entry
+second_entry:
+    mv sp, a1
+    li s0, 0
+    call second_main
+    ebreak
+
     .macro save_callee
     addi sp, sp, -112
     sd ra, 0(sp)

@@ -27,6 +27,14 @@ void send_ipi_to_self(void);
 /// Hypercall `number`: the result as the architecture returns it.
 u64 hypercall(u64 number, u64 first, u64 second, u64 third);
 
+// A second CPU. `second_main` of the program runs on it; 0: it was started.
+u64 start_second_cpu(u64 stack);
+[[noreturn]] void stop_this_cpu(void);
+int second_cpu_is_on(void);
+void second_main(void);
+void second_entry(void);
+static inline void memory_barrier(void);
+
 /// Makes code that was written at `at` safe to run.
 void sync_code(u64 at, u64 bytes);
 void flush_tlb_page(u64 va);

@@ -96,6 +96,40 @@ void send_ipi_to_self(void) {
   apic_write(kApicIcr, 0x40000 | kIpiVector);
 }
 
+extern u8 second_entry_end[];
+
+static void send_to_second(u32 command) {
+  apic_write(kApicIcr + 0x10, 1u << 24);
+  apic_write(kApicIcr, command);
+  while (read32(kLocalApic + kApicIcr) & 1 << 12) {
+  }
+}
+
+u64 start_second_cpu(u64 stack) {
+  enum : u64 { kTrampoline = 0x8000 };
+  const u8* const code = (const u8*)second_entry;
+  for (u64 i = 0; code + i < second_entry_end; ++i) write8(kTrampoline + i, code[i]);
+  u64 cr3;
+  __asm__ volatile("mov %%cr3, %0" : "=r"(cr3));
+  write64(kTrampoline + 0xf00, cr3);
+  write64(kTrampoline + 0xf08, stack);
+  apic_write(kApicSpurious, 0x100 | kSpuriousVector);
+  send_to_second(0xc500);  // INIT
+  send_to_second(0x8500);
+  send_to_second(0x0600 | kTrampoline >> 12);  // start-up
+  send_to_second(0x0600 | kTrampoline >> 12);
+  return 0;
+}
+
+static volatile u64 second_is_off;
+void stop_this_cpu(void) {
+  second_is_off = 1;
+  for (;;) __asm__ volatile("cli; hlt");
+}
+int second_cpu_is_on(void) {
+  return second_is_off == 0;
+}
+
 u64 hypercall(u64 number, u64 first, u64 second, u64 third) {
   u64 result = number;
   __asm__ volatile("vmmcall"

@@ -44,6 +44,10 @@ static inline void write_msr(u32 number, u64 value) {
   __asm__ volatile("wrmsr" : : "c"(number), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
 }
 
+static inline void memory_barrier(void) {
+  __asm__ volatile("mfence" : : : "memory");
+}
+
 /// A system call; only for USER_CODE.
 __attribute__((always_inline)) static inline u64 system_call(u64 number, u64 argument) {
   u64 result = number;

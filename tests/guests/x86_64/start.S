@@ -86,6 +86,50 @@ syscall_entry:
     pushq $0x100
     jmp save_frame
 
+# A second CPU starts in real mode at 0x8000, where this is copied to; 0x8f00 holds CR3 and a stack.
+    .globl second_entry, second_entry_end
+    .code16
+second_entry:
+    cli
+    xorw %ax, %ax
+    movw %ax, %ds
+    lgdtl 0x8000 + (second_gdtr - second_entry)
+    movl %cr0, %eax
+    orl $1, %eax
+    movl %eax, %cr0
+    ljmpl $0x08, $(0x8000 + (second_protected - second_entry))
+    .code32
+second_protected:
+    movw $0x10, %ax
+    movw %ax, %ds
+    movw %ax, %ss
+    movl $0x20, %eax
+    movl %eax, %cr4
+    movl 0x8f00, %eax
+    movl %eax, %cr3
+    movl $0xc0000080, %ecx
+    rdmsr
+    orl $0x900, %eax
+    wrmsr
+    movl %cr0, %eax
+    orl $0x80010000, %eax
+    movl %eax, %cr0
+    ljmpl $0x18, $(0x8000 + (second_long - second_entry))
+    .code64
+second_long:
+    movq 0x8f08, %rsp
+    xorl %ebp, %ebp
+    movabsq $second_main, %rax
+    callq *%rax
+    ud2
+    .balign 8
+second_gdt:
+    .quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00af9b000000ffff
+second_gdtr:
+    .word 31
+    .long 0x8000 + (second_gdt - second_entry)
+second_entry_end:
+
     .macro save_callee
     pushq %rbx
     pushq %rbp

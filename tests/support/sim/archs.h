@@ -1,0 +1,28 @@
+// The architectures that the simulator has, and their names for parameterised tests.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sim/machine.h"
+
+namespace retrap::test {
+
+[[nodiscard]] std::vector<ArchId> available_archs();
+
+[[nodiscard]] std::string arch_name(const ::testing::TestParamInfo<ArchId>& info);
+
+/// A machine with the built-in guest `name` on the standard board.
+struct GuestOnAMachine {
+  std::unique_ptr<Machine> machine;
+  Vm* vm = nullptr;
+};
+[[nodiscard]] Result<GuestOnAMachine> machine_with(ArchId arch, std::string_view name,
+                                                   const MachineOptions& options = {});
+
+}  // namespace retrap::test
