@@ -1,0 +1,291 @@
+#include "sim/unicorn/x86_64/core.h"
+
+#include <algorithm>
+
+#include "vmm/base/check.h"
+
+namespace retrap::unicorn::x86_64 {
+namespace {
+
+// Which writes to control registers exit; see guest_mode.cpp.
+constexpr std::uint16_t kCrWrites = 1U << 0 | 1U << 4 | 1U << 8;
+
+}  // namespace
+
+Result<std::unique_ptr<Core>> Core::make(HostMemory& memory, Clock& clock,
+                                         const AddressSpace& space) {
+  RETRAP_TRY(Engine engine, Engine::open({.arch = UC_ARCH_X86,
+                                          .mode = UC_MODE_64,
+                                          // The only model with SVM, SMEP, SMAP and FSGSBASE.
+                                          .cpu_model = UC_CPU_X86_EPYC},
+                                         memory));
+  // The first register access initialises the engine.
+  std::uint64_t rip = 0;
+  if (const uc_err error = uc_reg_read(engine.get(), UC_X86_REG_RIP, &rip)) {
+    return fail(ErrorCode::Backend, "unicorn: reg_read: {}", uc_strerror(error));
+  }
+  RETRAP_TRY(const EnvLayout layout, EnvLayout::probe(engine.get()));
+  return std::unique_ptr<Core>(new Core(std::move(engine), memory, clock, space, layout));
+}
+
+Core::Core(Engine engine, HostMemory& memory, Clock& clock, const AddressSpace& space,
+           const EnvLayout& layout)
+    : engine_(std::move(engine)),
+      memory_(memory),
+      clock_(clock),
+      space_(space),
+      layout_(layout),
+      monitor_(engine_),
+      mode_(engine_, monitor_, layout),
+      hook_env_(engine_.get(), layout),
+      mmu_(engine_, memory, space, monitor_, mode_, hook_env_),
+      sites_(engine_, reinterpret_cast<void*>(&on_trapped), this) {
+  add_hooks();
+  memory_.add_listener(this);
+}
+
+Core::~Core() {
+  memory_.remove_listener(this);
+}
+
+std::unique_ptr<Vcpu> Core::make_vcpu() {
+  auto cpu = std::make_unique<Vcpu>(engine_.get(), layout_);
+  reset(*cpu, CpuState{});
+  return cpu;
+}
+
+void Core::reset(Vcpu& cpu, const CpuState& state) {
+  cpu.pending.reset();
+  cpu.window_wanted = false;
+  mode_.enter(state, cpu.env);
+  mmu_.flush();
+  loaded_ = nullptr;
+}
+
+void Core::code_page_written(HostPhys page) {
+  const std::size_t index = mmu_.code().index(page.raw());
+  if (!mmu_.code().has_code(index)) return;
+  mmu_.code().stale().push_back(index);
+}
+
+const RawExit& Core::run(Vcpu& cpu) {
+  load(cpu);
+  counter_.set_count(clock_.retired());
+  limit_ = clock_.stop_at();
+  cutting_ = step_once_ = false;
+  for (;;) {
+    if (before_entry(cpu) == Next::Exit) return cpu.exit;
+    enter(cpu);
+    if (after_stop(cpu) == Next::Exit) return cpu.exit;
+  }
+}
+
+Completion Core::complete_on(Vcpu& cpu, std::span<const ScratchPage> pages) {
+  load(cpu);
+  counter_.set_count(clock_.retired());
+  limit_ = ~std::uint64_t{0};
+  mmu_.set_scratch(pages);
+  Completion result = Completion::Retired;
+  Next next = Next::Resume;
+  do {
+    drop_stale();
+    begin_step(cpu);
+    enter(cpu);
+    const bool retired = stop_ == Stop::Block || stop_ == Stop::Cut;
+    next = after_stop(cpu);
+    if (retired || next == Next::Exit || cpu.pending) break;
+  } while (counter_.count() == clock_.retired());
+  if (next == Next::Exit) {
+    result = cpu.exit.code == SvmExit::NestedPageFault ? Completion::NestedFault
+                                                       : Completion::Intercepted;
+  } else if (cpu.pending) {
+    result = Completion::Exception;
+  }
+  clock_.retire_to(counter_.count());
+  for (std::size_t i = 0; i < pages.size(); ++i) {
+    std::ranges::copy(monitor_.at(layout::kScratch + i * kPageSize, kPageSize),
+                      pages[i].bytes.begin());
+  }
+  mmu_.clear_scratch();
+  return result;
+}
+
+// The one place where CPUs change over.
+void Core::load(Vcpu& cpu) {
+  if (loaded_ != &cpu) mmu_.flush();
+  loaded_ = &cpu;
+  if (generation_ != space_.generation()) {
+    generation_ = space_.generation();
+    mmu_.forget_nested();
+  }
+  // The monitor has answered a nested fault, perhaps with memory.
+  if (cpu.exit.code == SvmExit::NestedPageFault) {
+    const Access access = (cpu.exit.info1 & npf::kWrite) != 0 ? Access::Write : Access::Read;
+    if (mmu_.nested().allows(cpu.exit.info2, access)) mmu_.flush();
+  }
+  cpu.exit.code = SvmExit::Limit;
+}
+
+Core::Next Core::deliver_pending(Vcpu& cpu) {
+  LinearMemory memory(mmu_, cpu.env);
+  const bool software = cpu.pending->event.type == Event::Type::Software;
+  switch (deliver(*cpu.pending, cpu.env, memory)) {
+    case Delivered::Done:
+      if (software && cpu.pending->event.type == Event::Type::Software) {
+        counter_.set_count(counter_.count() + 1);
+      }
+      cpu.pending.reset();
+      return Next::Resume;
+    case Delivered::NestedFault: {
+      const MemoryFault& fault = memory.fault();
+      return leave(cpu, {.code = SvmExit::NestedPageFault,
+                         .info1 = fault.error,
+                         .info2 = fault.gpa,
+                         .next_rip = 0,
+                         .linear = fault.linear,
+                         .size = fault.size,
+                         .during_delivery = true});
+    }
+    case Delivered::Shutdown:   cpu.pending.reset(); return leave(cpu, {.code = SvmExit::Shutdown});
+    case Delivered::Unmodelled: return leave(cpu, {.code = SvmExit::Unmodelled});
+  }
+  return Next::Resume;
+}
+
+Core::Next Core::before_entry(Vcpu& cpu) {
+  if (cpu.pending && deliver_pending(cpu) == Next::Exit) return Next::Exit;
+  drop_stale();
+  if (counter_.count() >= limit_) return leave(cpu, {.code = SvmExit::Limit});
+  window_wanted_ = cpu.window_wanted;
+  if (window_wanted_ && (cpu.env.head().eflags & rflags::kIf) != 0 && !cpu.env.in_shadow()) {
+    return leave(cpu, {.code = SvmExit::Vintr});
+  }
+  // A REP instruction runs as blocks of one iteration anyway; in a step its last one would be
+  // merged with the end.
+  if (step_once_ || cutting_) {
+    if (!is_repeated_string(decode_at_rip(cpu.env))) begin_step(cpu);
+    step_once_ = false;
+  }
+  return Next::Resume;
+}
+
+void Core::enter(Vcpu& cpu) {
+  stop_ = Stop::None;
+  mmu_.clear_pending();
+  counter_.leave();
+  const bool attend = step_ != Step::Off || window_wanted_;
+  counter_.set_limit(attend ? 0 : limit_);
+
+  cpu.env.restore();
+  running_ = true;
+  const uc_err error = engine_.start(cpu.env.head().eip);
+  running_ = false;
+  cpu.env.save();
+
+  if (rcx_is_lost_) {
+    cpu.env.head().regs[static_cast<unsigned>(Gpr::Rcx)] = kept_rcx_;
+    rcx_is_lost_ = false;
+  }
+  EnvTail& tail = cpu.env.tail();
+  tail.exception_is_int = 0;  // else the engine would move RIP at the next exception
+  tail.old_exception = -1;
+  tail.intercept_cr_write = kCrWrites;
+  if (stop_ == Stop::None && error != UC_ERR_OK) {
+    stop_ = mmu_.pending().kind == MemoryFault::Kind::None ? Stop::None : Stop::Memory;
+    interrupt_ = static_cast<std::uint32_t>(error);
+  }
+  if (step_ != Step::Off) end_step(cpu);
+}
+
+// In an interrupt shadow the engine translates one instruction at a time. Such blocks are kept
+// apart from the usual ones, so that nothing has to be translated again.
+void Core::begin_step(Vcpu& cpu) {
+  step_ = Step::Armed;
+  step_shadow_ = cpu.env.in_shadow();
+  step_begins_shadow_ = begins_shadow(decode_at_rip(cpu.env));
+  cpu.env.head().hflags |= hf::kInhibit;
+}
+
+void Core::end_step(Vcpu& cpu) {
+  step_ = Step::Off;
+  std::uint32_t& flags = cpu.env.head().hflags;
+  const bool retired = stop_ == Stop::Block || stop_ == Stop::Cut;
+  const bool shadow = retired ? step_begins_shadow_ && !step_shadow_ : step_shadow_;
+  flags = shadow ? flags | hf::kInhibit : flags & ~hf::kInhibit;
+}
+
+Core::Next Core::after_stop(Vcpu& cpu) {
+  switch (stop_) {
+    case Stop::Block:
+      if (sites_.has_noted() && sites_.install(stopped_block_)) counter_.forget_all();
+      return Next::Resume;
+    case Stop::Cut:       cutting_ = true; return Next::Resume;
+    case Stop::Interrupt: return on_interrupt_stop(cpu);
+    case Stop::PortIo:    return on_port_io(cpu);
+    case Stop::Syscall:   return do_syscall(cpu);
+    case Stop::Sysenter:  return do_sysenter(cpu);
+    case Stop::Trapped:   return do_trapped(cpu);
+    case Stop::Memory:    return on_memory_stop(cpu);
+    case Stop::None:      break;
+  }
+  settle_count(cpu.env);
+  return leave(cpu, {.code = SvmExit::Unmodelled, .info1 = interrupt_});
+}
+
+Core::Next Core::leave(Vcpu& cpu, const RawExit& exit) {
+  cpu.exit = exit;
+  clock_.retire_to(counter_.count());
+  return Next::Exit;
+}
+
+void Core::settle_count(const Env& env) {
+  const Block& block = counter_.current();
+  if (block.pc == Block::kNone) return;
+  const std::uint64_t linear = env.linear_rip();
+  if (!block.holds(linear)) return counter_.leave();
+  counter_.take_back(count_between(env, block.pc, linear));
+}
+
+std::uint32_t Core::count_between(const Env& env, std::uint64_t from, std::uint64_t to) {
+  if (from == to) return 0;
+  std::array<std::uint8_t, kPageSize + 16> bytes;
+  const std::size_t wanted = std::min<std::size_t>(to - from + 15, bytes.size());
+  const std::size_t count = mmu_.read_code(env.head(), from, std::span(bytes).first(wanted));
+  std::uint32_t instructions = 0;
+  for (std::size_t at = 0; at < to - from && at < count; ++instructions) {
+    const Instruction in = decode(std::span(bytes).subspan(at, count - at), env.code_bytes());
+    if (in.length == 0) break;
+    at += in.length;
+  }
+  return instructions;
+}
+
+void Core::drop_stale() {
+  std::vector<std::size_t>& stale = mmu_.code().stale();
+  while (!stale.empty()) {
+    const std::size_t page = stale.back();
+    stale.pop_back();
+    memory_.tell_code_written(HostPhys(mmu_.code().host(page)), this);
+    mmu_.drop_code(page);
+  }
+}
+
+Instruction Core::decode_at_rip(const Env& env) {
+  std::array<std::uint8_t, 15> bytes{};
+  const std::size_t count = mmu_.read_code(env.head(), env.linear_rip(), bytes);
+  return decode(std::span(bytes).first(count), env.code_bytes());
+}
+
+void Core::retire(Vcpu& cpu, std::uint64_t rip) {
+  EnvHead& head = cpu.env.head();
+  head.eip = rip;
+  head.hflags &= ~hf::kInhibit;
+  head.eflags &= ~rflags::kRf;
+  counter_.set_count(counter_.count() + 1);
+  if ((head.eflags & rflags::kTf) != 0) {
+    cpu.env.tail().dr[6] |= 1U << 14;  // BS
+    cpu.pending = PendingEvent{.event = Event::exception(kDebug)};
+  }
+}
+
+}  // namespace retrap::unicorn::x86_64

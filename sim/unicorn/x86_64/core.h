@@ -1,0 +1,156 @@
+// One engine and the CPUs that take turns on it.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "sim/unicorn/x86_64/block_counter.h"
+#include "sim/unicorn/x86_64/delivery.h"
+#include "sim/unicorn/x86_64/trapped_sites.h"
+#include "vmm/clock.h"
+
+namespace retrap::unicorn::x86_64 {
+
+/// What belongs to one CPU. Between runs its registers are in `env`.
+struct Vcpu {
+  Vcpu(uc_engine* uc, const EnvLayout& layout) : env(uc, layout) {}
+
+  Env env;
+  std::optional<PendingEvent> pending;
+  bool window_wanted = false;
+  std::uint64_t tsc_offset = 0;
+  RawExit exit;
+};
+
+/// Runs CPUs. Everything that the engine calls back lands here.
+class Core final : CodeListener {
+ public:
+  /// All outlive this. Backend where the engine cannot be used.
+  [[nodiscard]] static Result<std::unique_ptr<Core>> make(HostMemory& memory, Clock& clock,
+                                                          const AddressSpace& space);
+  ~Core() override;
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  [[nodiscard]] std::unique_ptr<Vcpu> make_vcpu();
+  void reset(Vcpu& cpu, const CpuState& state);
+  const RawExit& run(Vcpu& cpu);
+  [[nodiscard]] Completion complete_on(Vcpu& cpu, std::span<const ScratchPage> pages);
+
+  [[nodiscard]] Mmu& mmu() { return mmu_; }
+  [[nodiscard]] Clock& clock() { return clock_; }
+
+ private:
+  /// What made the engine stop.
+  enum class Stop : std::uint8_t {
+    None,
+    Block,      ///< in front of a block: look again at everything
+    Cut,        ///< the same, and the block reaches beyond the limit
+    Interrupt,  ///< UC_HOOK_INTR with interrupt_
+    PortIo,
+    Syscall,
+    Sysenter,
+    Trapped,
+    Memory,  ///< Mmu::pending()
+  };
+  enum class Step : std::uint8_t { Off, Armed, Running };
+  /// What the loop of run() does next.
+  enum class Next : std::uint8_t { Resume, Exit };
+
+  Core(Engine engine, HostMemory& memory, Clock& clock, const AddressSpace& space,
+       const EnvLayout& layout);
+  void add_hooks();
+
+  // Hooks: core_hooks.cpp.
+  static void on_block(uc_engine* uc, std::uint64_t pc, std::uint32_t size, void* self);
+  static void on_edge(uc_engine* uc, uc_tb* made, uc_tb* from, void* self);
+  static void on_interrupt(uc_engine* uc, std::uint32_t number, void* self);
+  static std::uint32_t on_in(uc_engine* uc, std::uint32_t port, int size, void* self);
+  static void on_out(uc_engine* uc, std::uint32_t port, int size, std::uint32_t value, void* self);
+  static void on_syscall(uc_engine* uc, void* self);
+  static void on_sysenter(uc_engine* uc, void* self);
+  static int on_rdtsc(uc_engine* uc, void* self);
+  static int on_rdtscp(uc_engine* uc, void* self);
+  static bool on_fill(uc_engine* uc, std::uint64_t linear, uc_mem_type type, uc_tlb_entry* entry,
+                      void* self);
+  static bool on_poison(uc_engine* uc, uc_mem_type type, std::uint64_t address, int size,
+                        std::int64_t value, void* self);
+  static void on_trapped(uc_engine* uc, std::uint64_t pc, std::uint32_t size, void* self);
+  static bool on_never(uc_engine* uc, uc_mem_type type, std::uint64_t address, int size,
+                       std::int64_t value, void* self);
+  void slow_block(std::uint64_t pc, std::uint32_t size);
+  void undo_restart(std::uint64_t pc, std::uint32_t size);
+  [[nodiscard]] std::uint32_t inspect_block(std::uint64_t pc, std::uint32_t size);
+  [[nodiscard]] bool window_is_open();
+  void stop_at_block(Stop why);
+  [[noreturn]] void abort_instruction(Stop why);
+  void read_tsc(bool with_aux);
+
+  // The loop: core.cpp.
+  void load(Vcpu& cpu);
+  void update_limit(const Vcpu& cpu);
+  Next before_entry(Vcpu& cpu);
+  void enter(Vcpu& cpu);
+  Next after_stop(Vcpu& cpu);
+  Next leave(Vcpu& cpu, const RawExit& exit);
+  void settle_count(const Env& env);
+  [[nodiscard]] std::uint32_t count_between(const Env& env, std::uint64_t from, std::uint64_t to);
+  void drop_stale();
+  void begin_step(Vcpu& cpu);
+  void end_step(Vcpu& cpu);
+  [[nodiscard]] Next deliver_pending(Vcpu& cpu);
+  [[nodiscard]] Instruction decode_at_rip(const Env& env);
+
+  // What stops mean: core_stops.cpp.
+  Next on_memory_stop(Vcpu& cpu);
+  Next on_fetch_fault(Vcpu& cpu, const MemoryFault& fault);
+  Next on_nested_fault(Vcpu& cpu, const MemoryFault& fault);
+  Next on_interrupt_stop(Vcpu& cpu);
+  Next on_software_interrupt(Vcpu& cpu, std::uint8_t vector);
+  Next on_exception(Vcpu& cpu, std::uint8_t vector, std::uint32_t error);
+  Next on_intercept(Vcpu& cpu, SvmExit code, std::uint64_t info1);
+  Next on_port_io(Vcpu& cpu);
+  Next raise(Vcpu& cpu, const Event& event, std::uint8_t length = 0);
+  Next fault_in_instruction(Vcpu& cpu, const MemoryFault& fault);
+  void retire(Vcpu& cpu, std::uint64_t rip);
+
+  // Instructions that are done here: core_instructions.cpp.
+  Next do_syscall(Vcpu& cpu);
+  Next do_sysenter(Vcpu& cpu);
+  Next do_trapped(Vcpu& cpu);
+  Next do_cmpxchg_wide(Vcpu& cpu, const Instruction& instruction);
+  Next do_write_cr(Vcpu& cpu, unsigned number, const Instruction& instruction);
+  Next do_write_dr(Vcpu& cpu, unsigned number, const Instruction& instruction);
+
+  void code_page_written(HostPhys page) override;
+
+  Engine engine_;
+  HostMemory& memory_;
+  Clock& clock_;
+  const AddressSpace& space_;
+  EnvLayout layout_;
+  MonitorMemory monitor_;
+  GuestMode mode_;
+  Env hook_env_;
+  Mmu mmu_;
+  BlockCounter counter_;
+  TrappedSites sites_;
+
+  Vcpu* loaded_ = nullptr;  ///< whose registers the engine has; null: nobody's
+  std::uint64_t generation_ = 0;
+  bool running_ = false;
+  Stop stop_ = Stop::None;
+  Step step_ = Step::Off;
+  bool cutting_ = false;      ///< the limit lies inside the next block: go by single steps
+  bool step_once_ = false;    ///< the next entry runs one instruction
+  bool step_shadow_ = false;  ///< the interrupt shadow in front of that
+  bool step_begins_shadow_ = false;
+  std::uint32_t interrupt_ = 0;
+  std::uint64_t limit_ = 0;
+  bool window_wanted_ = false;
+  std::uint64_t stopped_block_ = 0;  ///< the block in front of which the engine stopped
+  std::uint64_t kept_rcx_ = 0;       ///< abort_instruction() costs RCX
+  bool rcx_is_lost_ = false;
+};
+
+}  // namespace retrap::unicorn::x86_64

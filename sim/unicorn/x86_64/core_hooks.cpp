@@ -1,0 +1,226 @@
+// What the engine calls while it runs. Nothing here may own anything: abort_instruction() leaves by
+// a longjmp.
+#include <algorithm>
+
+#include "sim/unicorn/x86_64/core.h"
+#include "vmm/base/check.h"
+
+namespace retrap::unicorn::x86_64 {
+namespace {
+
+template <class R, class... Args>
+void* address_of(R (*callback)(Args...)) {
+  return reinterpret_cast<void*>(callback);
+}
+
+Core& core(void* self) {
+  return *static_cast<Core*>(self);
+}
+
+// An MSR outside the ranges of the permission map: reading it in guest mode is always intercepted.
+constexpr std::uint32_t kInterceptedMsr = 0x5000'0000;
+constexpr std::uint32_t kVmexit = 0x100;
+
+}  // namespace
+
+void Core::add_hooks() {
+  engine_.add_hook(UC_HOOK_BLOCK, address_of(&on_block), this);
+  engine_.add_hook(UC_HOOK_EDGE_GENERATED, address_of(&on_edge), this);
+  engine_.add_hook(UC_HOOK_INTR, address_of(&on_interrupt), this);
+  engine_.add_hook(UC_HOOK_TLB_FILL, address_of(&on_fill), this);
+  engine_.add_hook(UC_HOOK_MEM_INVALID, address_of(&on_poison), this, layout::kPoison,
+                   layout::kPoisonLast);
+  engine_.add_instruction_hook(UC_X86_INS_IN, address_of(&on_in), this);
+  engine_.add_instruction_hook(UC_X86_INS_OUT, address_of(&on_out), this);
+  engine_.add_instruction_hook(UC_X86_INS_SYSCALL, address_of(&on_syscall), this);
+  engine_.add_instruction_hook(UC_X86_INS_SYSENTER, address_of(&on_sysenter), this);
+  engine_.add_instruction_hook(UC_X86_INS_RDTSC, address_of(&on_rdtsc), this);
+  engine_.add_instruction_hook(UC_X86_INS_RDTSCP, address_of(&on_rdtscp), this);
+  // These never fire. Where a hook of this kind covers the address of a new block, the translator
+  // leaves out a scan of the whole TLB, which invariants C1 and C2 make unnecessary. They must not
+  // cover host memory: stores there would stay on the slow path.
+  const std::uint64_t base = memory_.base().raw();
+  if (base != 0)
+    engine_.add_hook(UC_HOOK_MEM_FETCH_UNMAPPED, address_of(&on_never), this, 0, base - 1);
+  engine_.add_hook(UC_HOOK_MEM_FETCH_UNMAPPED, address_of(&on_never), this, base + memory_.size(),
+                   ~std::uint64_t{0});
+}
+
+void Core::on_block(uc_engine* /*uc*/, std::uint64_t pc, std::uint32_t size, void* self) {
+  if (!core(self).counter_.enter(pc, size)) [[unlikely]]
+    core(self).slow_block(pc, size);
+}
+
+void Core::on_edge(uc_engine* /*uc*/, uc_tb* made, uc_tb* /*from*/, void* self) {
+  if (core(self).mode_.entering()) return;
+  core(self).counter_.learn(made->pc, made->size, made->icount);
+}
+
+void Core::slow_block(std::uint64_t pc, std::uint32_t size) {
+  if (mode_.entering()) return;
+  if (step_ != Step::Off) {
+    if (step_ == Step::Running) return stop_at_block(Stop::Block);
+    step_ = Step::Running;
+    return counter_.enter_slow({pc, size, 1});
+  }
+  const Block* known = counter_.find(pc, size);
+  if (known == nullptr || (known->size & Block::kHidden) != 0) {
+    const std::uint32_t instructions = inspect_block(pc, size);
+    if (sites_.has_noted()) {
+      stopped_block_ = pc;
+      return stop_at_block(Stop::Block);
+    }
+    if (counter_.count() + instructions > limit_) return stop_at_block(Stop::Cut);
+    if (window_wanted_ && window_is_open()) return stop_at_block(Stop::Block);
+    return counter_.enter_slow({pc, size, instructions});
+  }
+  if (window_wanted_ && window_is_open()) return stop_at_block(Stop::Block);
+  if (!mmu_.code().stale().empty()) return stop_at_block(Stop::Block);
+  if (counter_.count() + known->instructions > limit_) return stop_at_block(Stop::Cut);
+  counter_.enter_slow(*known);
+}
+
+// The number of instructions of a block that the fast half may not take (yet): it is new, or known
+// with several numbers, or looks like a restart.
+std::uint32_t Core::inspect_block(std::uint64_t pc, std::uint32_t size) {
+  hook_env_.save();
+  std::array<std::uint8_t, kPageSize + 16> bytes;
+  const std::size_t wanted = std::min<std::size_t>(size, bytes.size());
+  const std::size_t count = mmu_.read_code(hook_env_.head(), pc, std::span(bytes).first(wanted));
+  std::uint32_t instructions = 0;
+  bool plain_single = false;
+  for (std::size_t at = 0; at < count;) {
+    const Instruction in = decode(std::span(bytes).subspan(at, count - at), hook_env_.code_bytes());
+    ++instructions;
+    if (in.length == 0) break;
+    if (is_trapped(in) && !sites_.contains(pc + at)) sites_.note(pc + at);
+    plain_single = !ends_block(in);
+    at += in.length;
+  }
+  instructions = std::max<std::uint32_t>(instructions, 1);
+  plain_single = plain_single && instructions == 1;
+  if (plain_single) undo_restart(pc, size);
+
+  Block* known = counter_.find(pc, size);
+  if (known == nullptr) {
+    counter_.learn(pc, size, instructions);
+    known = counter_.find(pc, size);
+  }
+  if (known->instructions == 0) return instructions;
+  const std::uint32_t result = known->instructions;
+  if (!plain_single && !sites_.has_noted()) known->size &= ~Block::kHidden;
+  return result;
+}
+
+// A store into the running block makes the engine abandon it and run the storing instruction again
+// as a block of its own: what of the old one did not run is not retired.
+void Core::undo_restart(std::uint64_t pc, std::uint32_t size) {
+  const Block& current = counter_.current();
+  if (current.pc == Block::kNone || pc <= current.pc || !current.holds(pc)) return;
+  if (pc + size == current.pc + current.bytes()) return;
+  counter_.take_back(count_between(hook_env_, current.pc, pc));
+}
+
+bool Core::window_is_open() {
+  hook_env_.save();
+  return (hook_env_.head().eflags & rflags::kIf) != 0 && !hook_env_.in_shadow();
+}
+
+void Core::stop_at_block(Stop why) {
+  counter_.leave();
+  stop_ = why;
+  uc_emu_stop(engine_.get());
+}
+
+void Core::on_interrupt(uc_engine* uc, std::uint32_t number, void* self) {
+  if (core(self).stop_ == Stop::None) {
+    core(self).stop_ = Stop::Interrupt;
+    core(self).interrupt_ = number;
+  }
+  uc_emu_stop(uc);
+}
+
+// The API's RDMSR raises an intercept, which unwinds to the engine's loop with the instruction
+// undone. It costs RCX.
+void Core::abort_instruction(Stop why) {
+  stop_ = why;
+  uc_reg_read(engine_.get(), UC_X86_REG_RCX, &kept_rcx_);
+  rcx_is_lost_ = true;
+  uc_x86_msr msr{kInterceptedMsr, 0};
+  uc_reg_read(engine_.get(), UC_X86_REG_MSR, &msr);
+  RETRAP_CHECK(false, "an instruction could not be aborted: {}", kVmexit);
+  std::abort();
+}
+
+std::uint32_t Core::on_in(uc_engine* /*uc*/, std::uint32_t /*port*/, int /*size*/, void* self) {
+  core(self).abort_instruction(Stop::PortIo);
+}
+void Core::on_out(uc_engine* /*uc*/, std::uint32_t /*port*/, int /*size*/, std::uint32_t /*value*/,
+                  void* self) {
+  core(self).abort_instruction(Stop::PortIo);
+}
+void Core::on_syscall(uc_engine* /*uc*/, void* self) {
+  core(self).abort_instruction(Stop::Syscall);
+}
+void Core::on_sysenter(uc_engine* /*uc*/, void* self) {
+  core(self).abort_instruction(Stop::Sysenter);
+}
+
+int Core::on_rdtsc(uc_engine* /*uc*/, void* self) {
+  core(self).read_tsc(false);
+  return 1;
+}
+int Core::on_rdtscp(uc_engine* /*uc*/, void* self) {
+  core(self).read_tsc(true);
+  return 1;
+}
+
+void Core::read_tsc(bool with_aux) {
+  hook_env_.save();
+  const Block& block = counter_.current();
+  const std::uint64_t linear = hook_env_.linear_rip();
+  std::uint64_t count = counter_.count();
+  if (block.holds(linear)) {
+    count -= block.instructions - count_between(hook_env_, block.pc, linear);
+  }
+  const std::uint64_t tsc = clock_.ns_at(count) + loaded_->tsc_offset;
+  const std::uint64_t low = tsc & 0xffff'ffff;
+  const std::uint64_t high = tsc >> 32;
+  uc_reg_write(engine_.get(), UC_X86_REG_RAX, &low);
+  uc_reg_write(engine_.get(), UC_X86_REG_RDX, &high);
+  if (!with_aux) return;
+  const std::uint64_t aux = hook_env_.msrs().tsc_aux & 0xffff'ffff;
+  uc_reg_write(engine_.get(), UC_X86_REG_RCX, &aux);
+}
+
+bool Core::on_fill(uc_engine* /*uc*/, std::uint64_t linear, uc_mem_type type, uc_tlb_entry* entry,
+                   void* self) {
+  return core(self).mmu_.fill(linear, type, entry);
+}
+
+bool Core::on_poison(uc_engine* /*uc*/, uc_mem_type type, std::uint64_t address, int size,
+                     std::int64_t /*value*/, void* self) {
+  const bool write = type == UC_MEM_WRITE_UNMAPPED || type == UC_MEM_WRITE_PROT;
+  core(self).mmu_.on_poison(address, write, static_cast<unsigned>(size));
+  core(self).abort_instruction(Stop::Memory);
+}
+
+// The hook stands by address: what is there now may be another instruction.
+void Core::on_trapped(uc_engine* /*uc*/, std::uint64_t pc, std::uint32_t /*size*/, void* self) {
+  Core& it = core(self);
+  it.hook_env_.save();
+  std::array<std::uint8_t, 15> bytes{};
+  const std::size_t count = it.mmu_.read_code(it.hook_env_.head(), pc, bytes);
+  const Instruction in = decode(std::span(bytes).first(count), it.hook_env_.code_bytes());
+  if (is_trapped(in)) it.abort_instruction(Stop::Trapped);
+  // A code hook leaves a stale copy of the status flags where PUSHF would find it.
+  it.hook_env_.head().eflags &= ~(rflags::kStatus | rflags::kDf);
+  it.hook_env_.restore();
+}
+
+bool Core::on_never(uc_engine* /*uc*/, uc_mem_type /*type*/, std::uint64_t /*address*/,
+                    int /*size*/, std::int64_t /*value*/, void* /*self*/) {
+  return false;
+}
+
+}  // namespace retrap::unicorn::x86_64

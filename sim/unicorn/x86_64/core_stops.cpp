@@ -1,0 +1,193 @@
+// What it means that the engine stopped: an exit, an event for the guest, or nothing.
+#include "sim/unicorn/x86_64/core.h"
+#include "sim/unicorn/x86_64/port_io.h"
+
+namespace retrap::unicorn::x86_64 {
+namespace {
+
+constexpr std::uint32_t kVmexit = 0x100;
+
+constexpr std::uint64_t page_of(std::uint64_t address) {
+  return address & ~(kPageSize - 1);
+}
+
+constexpr bool has_error_code(std::uint8_t vector) {
+  return vector == kDoubleFault || (vector >= kInvalidTss && vector <= kPageFault) ||
+         vector == kAlignmentCheck;
+}
+
+constexpr unsigned number_of(SvmExit code, SvmExit first) {
+  return static_cast<unsigned>(code) - static_cast<unsigned>(first);
+}
+
+constexpr bool in_range(SvmExit code, SvmExit first, unsigned count) {
+  return code >= first && number_of(code, first) < count;
+}
+
+std::uint64_t next_rip(const Env& env, unsigned length) {
+  const std::uint64_t next = env.head().eip + length;
+  return env.code64() ? next : next & 0xffff'ffff;
+}
+
+}  // namespace
+
+Core::Next Core::raise(Vcpu& cpu, const Event& event, std::uint8_t length) {
+  cpu.pending = PendingEvent{.event = event, .length = length};
+  return Next::Resume;
+}
+
+Core::Next Core::on_memory_stop(Vcpu& cpu) {
+  MemoryFault fault = mmu_.pending();
+  mmu_.clear_pending();
+  if (fault.fetch) {
+    counter_.leave();  // whole blocks have run up to here
+    return on_fetch_fault(cpu, fault);
+  }
+  settle_count(cpu.env);
+  if (fault.kind == MemoryFault::Kind::StaleCode) {
+    mmu_.drop_code(fault.page);
+    return Next::Resume;
+  }
+  if (!fault.kept) mmu_.flush();
+  // What is read first and then written faults as a write.
+  if (is_read_modify_write(decode_at_rip(cpu.env))) fault.error |= npf::kWrite;
+  return fault_in_instruction(cpu, fault);
+}
+
+Core::Next Core::fault_in_instruction(Vcpu& cpu, const MemoryFault& fault) {
+  switch (fault.kind) {
+    case MemoryFault::Kind::PageFault:
+      return raise(cpu, Event::page_fault(static_cast<std::uint32_t>(fault.error), fault.linear));
+    case MemoryFault::Kind::NonCanonical: {
+      const bool stack = uses_stack(decode_at_rip(cpu.env));
+      return raise(cpu, Event::exception(stack ? kStackFault : kGeneralProtection, 0));
+    }
+    default: return on_nested_fault(cpu, fault);
+  }
+}
+
+// The translator goes on across the end of a page, and finds the next page missing with RIP still
+// at the start of the straight line. Whole instructions in front of the end must run first.
+Core::Next Core::on_fetch_fault(Vcpu& cpu, const MemoryFault& fault) {
+  const std::uint64_t rip = cpu.env.linear_rip();
+  if (page_of(fault.linear) != page_of(rip)) {
+    std::array<std::uint8_t, 15> bytes{};
+    const std::size_t room = std::min<std::size_t>(bytes.size(), kPageSize - (rip & 0xfff));
+    const std::size_t count = mmu_.read_code(cpu.env.head(), rip, std::span(bytes).first(room));
+    if (decode(std::span(bytes).first(count), cpu.env.code_bytes()).length != 0) {
+      step_once_ = true;
+      return Next::Resume;
+    }
+  }
+  const std::uint64_t at = page_of(fault.linear) == page_of(rip) ? rip : page_of(fault.linear);
+  MemoryFault exact = fault;
+  exact.linear = at;
+  if ((fault.error & npf::kGuestTable) == 0) exact.gpa = fault.gpa | (at & (kPageSize - 1));
+  if (exact.kind == MemoryFault::Kind::NonCanonical) {
+    return raise(cpu, Event::exception(kGeneralProtection, 0));
+  }
+  return fault_in_instruction(cpu, exact);
+}
+
+Core::Next Core::on_nested_fault(Vcpu& cpu, const MemoryFault& fault) {
+  const bool write = (fault.error & npf::kWrite) != 0;
+  const Access access = fault.fetch ? Access::Fetch : write ? Access::Write : Access::Read;
+  if (mmu_.nested().allows(fault.gpa, access)) {
+    mmu_.flush();
+    return Next::Resume;
+  }
+  return leave(cpu, {.code = SvmExit::NestedPageFault,
+                     .info1 = fault.error,
+                     .info2 = fault.gpa,
+                     .next_rip = 0,
+                     .linear = fault.linear,
+                     .size = fault.size,
+                     .during_delivery = false});
+}
+
+Core::Next Core::on_interrupt_stop(Vcpu& cpu) {
+  if (interrupt_ < kVmexit)
+    return on_software_interrupt(cpu, static_cast<std::uint8_t>(interrupt_));
+  const auto code = SvmExit(interrupt_ - kVmexit);
+  const auto info = static_cast<std::uint32_t>(cpu.env.tail().error_code);
+  if (in_range(code, SvmExit::Exception0, 32)) {
+    return on_exception(cpu, static_cast<std::uint8_t>(number_of(code, SvmExit::Exception0)), info);
+  }
+  settle_count(cpu.env);
+  return on_intercept(cpu, code, info);
+}
+
+// INT n, INT3, INTO: RIP is behind the instruction already, which ends its block. It goes back, for
+// the delivery may fault.
+Core::Next Core::on_software_interrupt(Vcpu& cpu, std::uint8_t vector) {
+  const Block block = counter_.current();
+  EnvHead& head = cpu.env.head();
+  std::array<std::uint8_t, kPageSize + 16> bytes;
+  const std::size_t wanted = std::min<std::size_t>(block.bytes(), bytes.size());
+  const std::size_t count = mmu_.read_code(head, block.pc, std::span(bytes).first(wanted));
+  std::uint8_t length = 0;
+  for (std::size_t at = 0; at < count;) {
+    const Instruction in = decode(std::span(bytes).subspan(at, count - at), cpu.env.code_bytes());
+    length = in.length;
+    if (length == 0) break;
+    at += length;
+  }
+  counter_.take_back(block.instructions - 1);
+  head.eip -= length;
+  if (!cpu.env.code64()) head.eip &= 0xffff'ffff;
+  return raise(cpu, {.vector = vector, .type = Event::Type::Software}, length);
+}
+
+Core::Next Core::on_exception(Vcpu& cpu, std::uint8_t vector, std::uint32_t error) {
+  constexpr std::uint64_t kSingleStep = 1U << 14;
+  if (vector == kDebug && (cpu.env.tail().dr[6] & kSingleStep) != 0) {
+    counter_.leave();  // a trap: the block, one instruction, has retired
+    return raise(cpu, Event::exception(kDebug));
+  }
+  settle_count(cpu.env);
+  if (vector == kInvalidOpcode) {
+    const Instruction in = decode_at_rip(cpu.env);
+    // VMCALL is Intel's, and no hypercall of this CPU; guests that ask for one get it all the same.
+    if (in.is(OpcodeMap::Two, 0x01) && in.modrm == 0xc1) {
+      return leave(cpu, {.code = SvmExit::Vmmcall, .next_rip = next_rip(cpu.env, in.length)});
+    }
+    if (in.is(OpcodeMap::One, 0xf1)) return raise(cpu, Event::exception(kDebug), in.length);
+  }
+  return raise(cpu,
+               has_error_code(vector) ? Event::exception(vector, error) : Event::exception(vector));
+}
+
+Core::Next Core::on_intercept(Vcpu& cpu, SvmExit code, std::uint64_t info1) {
+  const Instruction in = decode_at_rip(cpu.env);
+  if (code == SvmExit::Icebp) return raise(cpu, Event::exception(kDebug), in.length);
+  if (in_range(code, SvmExit::WriteDr0, 16)) {
+    return do_write_dr(cpu, number_of(code, SvmExit::WriteDr0), in);
+  }
+  const bool cr_write = in_range(code, SvmExit::WriteCr0, 16);
+  if (cr_write && code != svm_exit(SvmExit::WriteCr0, 8)) {
+    return do_write_cr(cpu, number_of(code, SvmExit::WriteCr0), in);
+  }
+  if (cr_write || in_range(code, SvmExit::ReadCr0, 16)) {
+    info1 = retrap::x86_64::cr_access::kMov | in.rm() | ((in.rex & 1) != 0 ? 8 : 0);
+  } else if (code != SvmExit::Msr) {
+    info1 = 0;
+  }
+  return leave(cpu, {.code = code, .info1 = info1, .next_rip = next_rip(cpu.env, in.length)});
+}
+
+Core::Next Core::on_port_io(Vcpu& cpu) {
+  settle_count(cpu.env);
+  const Instruction in = decode_at_rip(cpu.env);
+  LinearMemory memory(mmu_, cpu.env);
+  const PortAccess access = describe_port_access(in, cpu.env);
+  switch (check_port_access(access, cpu.env, memory)) {
+    case PortCheck::Allowed: break;
+    case PortCheck::Refused: return raise(cpu, Event::exception(kGeneralProtection, 0));
+    case PortCheck::Fault:   return fault_in_instruction(cpu, memory.fault());
+  }
+  const std::uint64_t next = next_rip(cpu.env, in.length);
+  return leave(cpu,
+               {.code = SvmExit::Ioio, .info1 = access.info1, .info2 = next, .next_rip = next});
+}
+
+}  // namespace retrap::unicorn::x86_64

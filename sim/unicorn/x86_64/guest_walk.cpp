@@ -1,0 +1,185 @@
+#include "sim/unicorn/x86_64/guest_walk.h"
+
+#include "vmm/base/bytes.h"
+
+namespace retrap::unicorn::x86_64 {
+namespace {
+
+// Page-table entries (APM volume 2, 5.4).
+constexpr std::uint64_t kP = bit(0);
+constexpr std::uint64_t kRw = bit(1);
+constexpr std::uint64_t kUs = bit(2);
+constexpr std::uint64_t kA = bit(5);
+constexpr std::uint64_t kD = bit(6);
+constexpr std::uint64_t kPs = bit(7);
+constexpr std::uint64_t kNx = bit(63);
+constexpr std::uint64_t kAddress = low_bits(52) & ~low_bits(12);
+
+// Error code of #PF.
+constexpr std::uint64_t kErrorPresent = bit(0);
+constexpr std::uint64_t kErrorWrite = bit(1);
+constexpr std::uint64_t kErrorUser = bit(2);
+constexpr std::uint64_t kErrorReserved = bit(3);
+constexpr std::uint64_t kErrorFetch = bit(4);
+
+/// One of the three formats.
+struct Format {
+  unsigned levels;      // 4, 3 or 2
+  bool wide;            // 64-bit entries
+  std::uint64_t table;  // the top one
+
+  static Format of(const PagingMode& mode) {
+    if ((mode.efer & efer::kLma) != 0) return {4, true, mode.cr3 & kAddress};
+    if ((mode.cr4 & cr4::kPae) != 0) return {3, true, mode.cr3 & 0xffff'ffe0};
+    return {2, false, mode.cr3 & 0xffff'f000};
+  }
+  [[nodiscard]] unsigned shift(unsigned level) const { return 12 + (wide ? 9 : 10) * level; }
+  [[nodiscard]] std::uint64_t entry_at(std::uint64_t base, std::uint64_t linear,
+                                       unsigned level) const {
+    if (!wide) return base + 4 * ((linear >> shift(level)) & 0x3ff);
+    if (levels == 3 && level == 2) return base + 8 * ((linear >> 30) & 3);
+    return base + 8 * ((linear >> shift(level)) & 0x1ff);
+  }
+  /// The page-directory-pointer table of PAE has neither permissions nor accessed bits.
+  [[nodiscard]] bool has_permissions(unsigned level) const { return levels != 3 || level != 2; }
+  [[nodiscard]] bool is_leaf(const PagingMode& mode, std::uint64_t entry, unsigned level) const {
+    if (level == 0) return true;
+    if ((entry & kPs) == 0) return false;
+    if (level == 1) return wide || (mode.cr4 & cr4::kPse) != 0;
+    return level == 2 && levels == 4;
+  }
+  [[nodiscard]] std::uint64_t reserved(const PagingMode& mode, std::uint64_t entry, unsigned level,
+                                       bool leaf) const {
+    if (!wide) return leaf && level == 1 ? low_bits(22) & ~low_bits(21) : 0;
+    std::uint64_t bits = (mode.efer & efer::kNxe) != 0 ? 0 : kNx;
+    if (levels == 3 && level == 2) return (~std::uint64_t{0} & ~low_bits(52)) | 0x1e6;
+    if (level == 3) bits |= kPs;
+    if (level > 0 && leaf) bits |= low_bits(shift(level)) & ~low_bits(13);
+    static_cast<void>(entry);
+    return bits;
+  }
+  [[nodiscard]] std::uint64_t page(std::uint64_t entry, std::uint64_t linear,
+                                   unsigned level) const {
+    const std::uint64_t offset = low_bits(shift(level));
+    if (wide) return (entry & kAddress & ~offset) | (linear & offset);
+    std::uint64_t base = entry & 0xffff'f000 & ~offset;
+    if (level == 1) base |= extract(entry, 20, 13) << 32;  // PSE-36
+    return base | (linear & offset);
+  }
+};
+
+std::uint64_t fault_error(const PagingMode& mode, Access access, Privilege privilege) {
+  std::uint64_t error = 0;
+  if (access == Access::Write) error |= kErrorWrite;
+  if (privilege == Privilege::User) error |= kErrorUser;
+  const bool pae = (mode.cr4 & cr4::kPae) != 0;
+  const bool nx = (mode.efer & efer::kNxe) != 0 && pae;
+  if (access == Access::Fetch && (nx || (mode.cr4 & cr4::kSmep) != 0)) error |= kErrorFetch;
+  return error;
+}
+
+/// What the levels of a walk allow together.
+struct Rights {
+  bool rw = true;
+  bool us = true;
+  bool nx = false;
+
+  [[nodiscard]] bool can_write(const PagingMode& mode, Privilege privilege) const {
+    return rw || (privilege == Privilege::Supervisor && (mode.cr0 & cr0::kWp) == 0);
+  }
+  [[nodiscard]] bool can_fetch(const PagingMode& mode, Privilege privilege) const {
+    return !nx && !(privilege == Privilege::Supervisor && us && (mode.cr4 & cr4::kSmep) != 0);
+  }
+  [[nodiscard]] bool allow(const PagingMode& mode, Access access, Privilege privilege) const {
+    if (privilege == Privilege::User && !us) return false;
+    if (access == Access::Fetch) return can_fetch(mode, privilege);
+    if (access == Access::Write && !can_write(mode, privilege)) return false;
+    const bool smap = (mode.cr4 & cr4::kSmap) != 0 && !mode.ac;
+    return !(privilege == Privilege::Supervisor && us && smap);
+  }
+};
+
+}  // namespace
+
+bool GuestWalker::read_entry(std::uint64_t gpa, bool wide, Marks marks, Entry& entry, Walk& walk) {
+  // The CPU treats its reads of guest tables as writes by a user (APM volume 2, 15.25.6).
+  const Access access = marks == Marks::Set ? Access::Write : Access::Read;
+  const NestedPage* page = &nested_.find(gpa);
+  if (!permits(*page, access)) page = &nested_.look(gpa);
+  if (!permits(*page, access)) {
+    walk.kind = Translation::Kind::NestedFault;
+    walk.gpa = gpa;
+    walk.error = nested_error(*page, access, npf::kGuestTable);
+    return false;
+  }
+  const std::uint64_t host = page->host + (gpa & (kPageSize - 1));
+  std::byte* bytes = nested_.host_bytes(host);
+  std::uint64_t value = 0;
+  std::memcpy(&value, bytes, wide ? 8 : 4);
+  entry = {bytes, gpa, host, little_endian(value), wide};
+  return true;
+}
+
+void GuestWalker::set_bits(Entry& entry, std::uint64_t bits) {
+  if ((entry.value & bits) == bits) return;
+  entry.value |= bits;
+  const std::uint64_t value = little_endian(entry.value);
+  std::memcpy(entry.bytes, &value, entry.wide ? 8 : 4);
+  code_.written_by_cpu(memory_, entry.host);
+}
+
+Walk GuestWalker::walk(const PagingMode& mode, std::uint64_t linear, Access access,
+                       Privilege privilege, Marks marks) {
+  Walk result;
+  if ((mode.efer & efer::kLma) == 0) linear &= 0xffff'ffff;
+  if ((mode.cr0 & cr0::kPg) == 0) {
+    result.gpa = linear;
+    result.readable = result.writable = result.executable = true;
+    return result;
+  }
+  if ((mode.efer & efer::kLma) != 0 && !is_canonical(linear)) {
+    result.kind = Translation::Kind::NonCanonical;
+    return result;
+  }
+  const Format format = Format::of(mode);
+  Rights rights;
+  const auto refuse = [&](std::uint64_t error) {
+    result.kind = Translation::Kind::PageFault;
+    result.error = error | fault_error(mode, access, privilege);
+    return result;
+  };
+  std::uint64_t table = format.table;
+  for (unsigned level = format.levels; level-- > 0;) {
+    Entry entry;
+    const std::uint64_t at = format.entry_at(table, linear, level);
+    if (!read_entry(at, format.wide, marks, entry, result)) return result;
+    if ((entry.value & kP) == 0) return refuse(0);
+    const bool leaf = format.is_leaf(mode, entry.value, level);
+    if ((entry.value & format.reserved(mode, entry.value, level, leaf)) != 0) {
+      return refuse(kErrorPresent | kErrorReserved);
+    }
+    if (format.has_permissions(level)) {
+      rights.rw = rights.rw && (entry.value & kRw) != 0;
+      rights.us = rights.us && (entry.value & kUs) != 0;
+      rights.nx = rights.nx || (format.wide && (entry.value & kNx) != 0);
+    }
+    if (!leaf) {
+      if (marks == Marks::Set && format.has_permissions(level)) set_bits(entry, kA);
+      table = entry.value & (format.wide ? kAddress : 0xffff'f000);
+      continue;
+    }
+    if (marks == Marks::Set) {
+      if (!rights.allow(mode, access, privilege)) return refuse(kErrorPresent);
+      set_bits(entry, access == Access::Write ? kA | kD : kA);
+    }
+    result.gpa = format.page(entry.value, linear, level);
+    result.readable = rights.allow(mode, Access::Read, privilege);
+    result.writable =
+        result.readable && rights.can_write(mode, privilege) && (entry.value & kD) != 0;
+    result.executable = rights.can_fetch(mode, privilege);
+    return result;
+  }
+  return result;
+}
+
+}  // namespace retrap::unicorn::x86_64

@@ -1,0 +1,70 @@
+// How long an instruction is, and the little else that exactness needs to know about it.
+//
+// Counting instructions, stopping between two of them and naming the access of a faulting one must
+// agree with the engine's translator for every byte sequence, also for those no disassembler
+// accepts: so this decodes by the opcode maps alone (APM volume 3, appendix A).
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "sim/unicorn/x86_64/env.h"
+
+namespace retrap::unicorn::x86_64 {
+
+enum class OpcodeMap : std::uint8_t { One, Two, Three38, Three3a };
+
+struct Instruction {
+  static constexpr std::uint8_t kNoSegment = 0xff;
+
+  std::uint8_t length = 0;  ///< 0: the bytes end before the instruction does
+  OpcodeMap map = OpcodeMap::One;
+  std::uint8_t opcode = 0;
+  std::uint8_t modrm = 0;
+  std::uint8_t sib = 0;
+  std::uint8_t rex = 0;
+  std::uint8_t repeat = 0;            ///< 0xf2, 0xf3 or 0
+  std::uint8_t segment = kNoSegment;  ///< override: index of SegmentName
+  std::uint8_t operand_bytes = 4;     ///< 2, 4 or 8
+  std::uint8_t address_bytes = 8;     ///< 2, 4 or 8
+  bool has_modrm = false;
+  bool lock = false;
+  std::uint8_t immediate8 = 0;  ///< of a byte immediate without ModRM
+  std::int32_t displacement = 0;
+
+  [[nodiscard]] constexpr unsigned mod() const { return modrm >> 6; }
+  [[nodiscard]] constexpr unsigned reg() const { return modrm >> 3 & 7; }
+  [[nodiscard]] constexpr unsigned rm() const { return modrm & 7; }
+  [[nodiscard]] constexpr bool has_memory_operand() const { return has_modrm && mod() != 3; }
+  [[nodiscard]] constexpr bool is(OpcodeMap in, std::uint8_t code) const {
+    return map == in && opcode == code;
+  }
+};
+
+/// Decodes the first instruction in `bytes`. `code_bytes` is the width of the code segment: 2, 4 or
+/// 8. Longer ones than 15 bytes end there.
+[[nodiscard]] Instruction decode(std::span<const std::uint8_t> bytes, unsigned code_bytes);
+
+/// Whether its memory operand is read and then written: the engine shows such an access as a read.
+[[nodiscard]] bool is_read_modify_write(const Instruction& instruction);
+
+/// Whether it may read descriptors or the TSS.
+[[nodiscard]] bool is_system_reader(const Instruction& instruction);
+
+/// STI, MOV SS and POP SS: no interrupt is taken after it.
+[[nodiscard]] bool begins_shadow(const Instruction& instruction);
+
+/// Whether a bad address of it is a stack fault: pushes, pops, and operands by RSP and RBP.
+[[nodiscard]] bool uses_stack(const Instruction& instruction);
+
+/// Whether the translator must end a block behind it, whatever follows.
+[[nodiscard]] bool ends_block(const Instruction& instruction);
+
+/// MOVS, STOS, LODS, CMPS, SCAS, INS and OUTS with a REP prefix.
+[[nodiscard]] bool is_repeated_string(const Instruction& instruction);
+
+/// The linear address of the ModRM memory operand. `next_rip` is the RIP behind the instruction.
+[[nodiscard]] std::uint64_t operand_address(const Instruction& instruction, const EnvHead& head,
+                                            std::uint64_t next_rip);
+
+}  // namespace retrap::unicorn::x86_64

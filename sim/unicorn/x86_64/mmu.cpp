@@ -1,0 +1,291 @@
+#include "sim/unicorn/x86_64/mmu.h"
+
+#include <algorithm>
+
+#include "sim/unicorn/x86_64/instruction.h"
+#include "vmm/base/check.h"
+
+namespace retrap::unicorn::x86_64 {
+namespace {
+
+constexpr unsigned kR = UC_PROT_READ;
+constexpr unsigned kW = UC_PROT_WRITE;
+constexpr unsigned kX = UC_PROT_EXEC;
+
+// Where drop_code() looks a page up: no guest can fetch from a non-canonical address.
+constexpr std::uint64_t kProbe = 0x00de'ad00'0000'0000;
+
+constexpr std::uint64_t page_of(std::uint64_t address) {
+  return address & ~(kPageSize - 1);
+}
+
+Access to_access(uc_mem_type type) {
+  if (type == UC_MEM_WRITE) return Access::Write;
+  return type == UC_MEM_FETCH ? Access::Fetch : Access::Read;
+}
+
+bool set(uc_tlb_entry* entry, std::uint64_t address, unsigned permissions) {
+  entry->paddr = address;
+  entry->perms = static_cast<uc_prot>(permissions);
+  return true;
+}
+
+}  // namespace
+
+Mmu::Mmu(Engine& engine, HostMemory& memory, const AddressSpace& space, MonitorMemory& monitor,
+         const GuestMode& mode, Env& env)
+    : engine_(engine),
+      memory_(memory),
+      monitor_(monitor),
+      mode_(mode),
+      env_(env),
+      code_(memory),
+      nested_(memory, space),
+      walker_(nested_, memory, code_) {}
+
+void Mmu::flush() {
+  code_.tlb_flushed();
+  engine_.flush_tlb();
+}
+
+void Mmu::drop_code(std::size_t page) {
+  probe_page_ = page;
+  check(uc_ctl_remove_cache(engine_.get(), kProbe, kProbe + kPageSize), "remove_cache");
+  probe_page_ = kNoPage;
+  code_.clear_code(page);
+  flush();
+}
+
+bool Mmu::refuse(const MemoryFault& fault) {
+  pending_ = fault;
+  tail_at_ = nullptr;
+  return false;
+}
+
+bool Mmu::poison(const MemoryFault& fault, uc_tlb_entry* entry) {
+  poisoned_ = fault;
+  return set(entry, layout::kPoisonFault, kR | kW);
+}
+
+bool Mmu::fill(std::uint64_t linear, uc_mem_type type, uc_tlb_entry* entry) {
+  const Access access = to_access(type);
+  if (probe_page_ != kNoPage) return set(entry, code_.host(probe_page_), kR | kW | kX);
+  if (mode_.entering()) {
+    return GuestMode::allows_fetch(linear) && set(entry, linear, kR | kW | kX);
+  }
+
+  env_.save();
+  const PagingMode mode = PagingMode::of(env_.head());
+  // The hook is not told for which privilege the entry is.
+  Privilege privilege = env_.cpl() == 3 ? Privilege::User : Privilege::Supervisor;
+  Walk walk = walker_.walk(mode, linear, access, privilege, Marks::Set);
+  if (walk.kind != Translation::Kind::Ok) [[unlikely]] {
+    if (privilege == Privilege::User && access != Access::Fetch && is_system_access(linear)) {
+      privilege = Privilege::Supervisor;
+      walk = walker_.walk(mode, linear, access, privilege, Marks::Set);
+    }
+    if (access == Access::Write) keep_tail(linear, privilege);
+    if (walk.kind != Translation::Kind::Ok) return fill_fault(walk, linear, access, entry);
+  }
+
+  const NestedPage* page = &nested_.find(walk.gpa);
+  if (!permits(*page, access)) [[unlikely]] {
+    page = &nested_.look(walk.gpa);
+    if (!permits(*page, access)) {
+      if (access == Access::Write) keep_tail(linear, privilege);
+      return fill_nested_fault(*page, page_of(walk.gpa), linear, access, entry);
+    }
+  }
+  return grant(walk, *page, linear, access, entry);
+}
+
+bool Mmu::fill_fault(const Walk& walk, std::uint64_t linear, Access access, uc_tlb_entry* entry) {
+  MemoryFault fault;
+  fault.fetch = access == Access::Fetch;
+  fault.linear = linear;
+  fault.error = walk.error;
+  fault.gpa = walk.gpa;
+  if (walk.kind == Translation::Kind::NestedFault) {
+    fault.kind = MemoryFault::Kind::Nested;
+    return refuse(fault);
+  }
+  fault.kind = walk.kind == Translation::Kind::PageFault ? MemoryFault::Kind::PageFault
+                                                         : MemoryFault::Kind::NonCanonical;
+  return access == Access::Fetch ? refuse(fault) : poison(fault, entry);
+}
+
+bool Mmu::fill_nested_fault(const NestedPage& page, std::uint64_t gpa, std::uint64_t linear,
+                            Access access, uc_tlb_entry* entry) {
+  if (const std::uint64_t scratch = scratch_for(gpa); scratch != 0 && access != Access::Fetch) {
+    return set(entry, scratch, kR | kW);
+  }
+  MemoryFault fault;
+  fault.kind = MemoryFault::Kind::Nested;
+  fault.fetch = access == Access::Fetch;
+  fault.linear = linear;
+  fault.gpa = gpa;
+  fault.error = nested_error(page, access, npf::kFinal);
+  if (fault.fetch) return refuse(fault);
+  // Pages of devices keep their entry, so that the next access needs no walk; but a page that may
+  // be read and not written must not lose its reads.
+  poisoned_ = fault;
+  if (!page.present && gpa < layout::kPoisonNestedSize) {
+    return set(entry, layout::kPoisonNested + gpa, kR | kW);
+  }
+  return set(entry, layout::kPoisonFault, access == Access::Write ? kW : kR | kW);
+}
+
+bool Mmu::grant(const Walk& walk, const NestedPage& page, std::uint64_t linear, Access access,
+                uc_tlb_entry* entry) {
+  const std::size_t index = code_.index(page.host);
+  unsigned permissions = walk.readable ? kR : 0;
+  if (walk.writable && page.writable) permissions |= kW;
+  if (walk.executable && page.executable) permissions |= kX;
+  std::uint8_t& flags = memory_.page_flags()[index];
+
+  if (access == Access::Fetch) {
+    if (!code_.has_code(index)) {
+      code_.set_code(index);
+      flags |= HostMemory::kCode;
+      if (code_.may_be_written(index)) flush();
+    }
+    return set(entry, page.host, permissions & ~kW);
+  }
+  if (access == Access::Write) {
+    if ((flags & HostMemory::kCode) != 0 && !code_.has_code(index)) {
+      memory_.tell_code_written(HostPhys(page.host), nullptr);
+      flags &= static_cast<std::uint8_t>(~HostMemory::kCode);
+    }
+    if (code_.has_code(index)) {
+      if (!grant_write_to_code(index, linear, permissions)) return false;
+    } else {
+      permissions &= ~kX;
+    }
+  } else {
+    permissions &= (flags & HostMemory::kCode) != 0 ? ~(kW | kX) : ~kX;
+  }
+  if ((permissions & kW) != 0) {
+    flags |= HostMemory::kWritten;
+    code_.grant_write(index);
+  }
+  return set(entry, page.host, permissions);
+}
+
+// A page that the guest may execute through this very address gets an entry with W and X: the
+// engine watches each store through it. Through another alias the translations go first; but not
+// where the store itself lies in the page, which would never get anywhere.
+bool Mmu::grant_write_to_code(std::size_t page, std::uint64_t linear, unsigned& permissions) {
+  if ((permissions & kX) != 0) return true;
+  const std::uint64_t rip = env_.linear_rip();
+  for (const std::uint64_t at : {rip, rip + 14}) {
+    const auto host = code_address(env_.head(), at);
+    if (host && code_.index(*host) == page) {
+      permissions |= kX;
+      return true;
+    }
+  }
+  MemoryFault fault;
+  fault.kind = MemoryFault::Kind::StaleCode;
+  fault.linear = linear;
+  fault.page = page;
+  return refuse(fault);
+}
+
+std::optional<std::uint64_t> Mmu::code_address(const EnvHead& head, std::uint64_t linear) {
+  const Walk walk =
+      walker_.walk(PagingMode::of(head), linear, Access::Read, Privilege::Supervisor, Marks::Peek);
+  if (walk.kind != Translation::Kind::Ok) return std::nullopt;
+  const NestedPage& page = nested_.find(walk.gpa);
+  if (!page.present) return std::nullopt;
+  return page.host + (walk.gpa & (kPageSize - 1));
+}
+
+// Segment loads read descriptors, and ring changes the TSS, with the rights of the supervisor.
+bool Mmu::is_system_access(std::uint64_t linear) {
+  const EnvHead& head = env_.head();
+  const auto in = [&](const EnvSegment& table) {
+    const std::uint64_t last = table.base + table.limit;
+    return page_of(table.base) <= linear && linear <= page_of(last);
+  };
+  const auto loaded = [](const EnvSegment& segment) { return (segment.selector & 0xfffc) != 0; };
+  if (!in(head.gdt) && !(loaded(head.ldt) && in(head.ldt)) && !(loaded(head.tr) && in(head.tr))) {
+    return false;
+  }
+  std::array<std::uint8_t, 15> bytes{};
+  const std::size_t count = read_code(head, env_.linear_rip(), bytes);
+  return is_system_reader(decode(std::span(bytes).first(count), env_.code_bytes()));
+}
+
+std::size_t Mmu::read_code(const EnvHead& head, std::uint64_t linear,
+                           std::span<std::uint8_t> into) {
+  std::size_t done = 0;
+  while (done < into.size()) {
+    const auto host = code_address(head, linear + done);
+    if (!host) break;
+    const std::size_t count =
+        std::min<std::size_t>(into.size() - done, kPageSize - (*host & (kPageSize - 1)));
+    std::memcpy(into.data() + done, nested_.host_bytes(*host), count);
+    done += count;
+  }
+  return done;
+}
+
+void Mmu::keep_tail(std::uint64_t linear, Privilege privilege) {
+  tail_at_ = nullptr;
+  const Walk walk = walker_.walk(PagingMode::of(env_.head()), linear - kTail, Access::Write,
+                                 privilege, Marks::Peek);
+  if (walk.kind != Translation::Kind::Ok) return;
+  const NestedPage& page = nested_.find(walk.gpa);
+  if (!page.present) return;
+  tail_at_ = nested_.host_bytes(page.host + kPageSize - kTail);
+  std::copy_n(tail_at_, kTail, tail_.begin());
+}
+
+void Mmu::on_poison(std::uint64_t address, bool write, unsigned size) {
+  const std::uint64_t offset = address & (kPageSize - 1);
+  pending_ = poisoned_;
+  if (address >= layout::kPoisonNested) {
+    const std::uint64_t gpa = address - layout::kPoisonNested;
+    const NestedPage& page = nested_.look(gpa);
+    pending_.kind = MemoryFault::Kind::Nested;
+    pending_.kept = true;
+    pending_.gpa = gpa;
+    pending_.error = nested_error(page, write ? Access::Write : Access::Read, npf::kFinal);
+    // Another address may have been filled last: its page is then unknown.
+    pending_.linear = poisoned_.kind == MemoryFault::Kind::Nested && poisoned_.gpa == page_of(gpa)
+                          ? page_of(poisoned_.linear) | offset
+                          : 0;
+  } else {
+    pending_.linear |= offset;
+    pending_.gpa |= offset;
+  }
+  pending_.fetch = false;
+  pending_.size = static_cast<std::uint8_t>(std::min(size, 64U));
+  if (write && offset == 0 && tail_at_ != nullptr) std::copy_n(tail_.begin(), kTail, tail_at_);
+  tail_at_ = nullptr;
+}
+
+void Mmu::set_scratch(std::span<const ScratchPage> pages) {
+  RETRAP_CHECK(pages.size() <= scratch_.size(), "{} scratch pages", pages.size());
+  scratch_count_ = 0;
+  for (const ScratchPage& page : pages) {
+    const std::uint64_t at = layout::kScratch + scratch_count_ * kPageSize;
+    std::ranges::copy(page.bytes, monitor_.at(at, kPageSize).begin());
+    scratch_[scratch_count_++] = page.page.raw();
+  }
+  flush();
+}
+
+void Mmu::clear_scratch() {
+  scratch_count_ = 0;
+  flush();
+}
+
+std::uint64_t Mmu::scratch_for(std::uint64_t gpa) const {
+  for (unsigned i = 0; i < scratch_count_; ++i) {
+    if (scratch_[i] == page_of(gpa)) return layout::kScratch + i * kPageSize;
+  }
+  return 0;
+}
+
+}  // namespace retrap::unicorn::x86_64

@@ -1,0 +1,116 @@
+// The TLB fill of the engine: both stages, faults that stop exactly, and the code-page rule.
+#pragma once
+
+#include <array>
+
+#include "sim/unicorn/x86_64/guest_mode.h"
+#include "sim/unicorn/x86_64/guest_walk.h"
+
+namespace retrap::unicorn::x86_64 {
+
+/// Why the engine stopped in a memory access.
+struct MemoryFault {
+  enum class Kind : std::uint8_t {
+    None,
+    PageFault,     ///< `linear`, `error`
+    NonCanonical,  ///< of a data access: #GP(0); `linear`
+    Nested,     ///< `gpa`, `error` is EXITINFO1; `linear` and `size` where it is the final address
+    StaleCode,  ///< a store is about to hit translated code: drop `page` and go on
+  };
+  Kind kind = Kind::None;
+  bool fetch = false;
+  bool kept = false;  ///< its TLB entry may stay: it says the truth until stage 2 changes
+  std::uint64_t linear = 0;
+  std::uint64_t error = 0;
+  std::uint64_t gpa = 0;
+  std::uint8_t size = 0;
+  std::size_t page = 0;
+};
+
+/// A fault is answered in one of two ways. Fetches, and data accesses whose low address bits do not
+/// matter, are refused: the engine stops at once. The others get a TLB entry that leads to a poison
+/// page where nothing is mapped: the engine then calls on_poison() with the exact address and size
+/// before the instruction has done anything.
+class Mmu {
+ public:
+  /// All outlive this.
+  Mmu(Engine& engine, HostMemory& memory, const AddressSpace& space, MonitorMemory& monitor,
+      const GuestMode& mode, Env& env);
+
+  /// UC_HOOK_TLB_FILL.
+  [[nodiscard]] bool fill(std::uint64_t linear, uc_mem_type type, uc_tlb_entry* entry);
+
+  /// UC_HOOK_MEM_INVALID on the poison pages. The fault is pending() then.
+  void on_poison(std::uint64_t address, bool write, unsigned size);
+
+  [[nodiscard]] const MemoryFault& pending() const { return pending_; }
+  void clear_pending() { pending_.kind = MemoryFault::Kind::None; }
+
+  void flush();
+  /// The nested tables lost something.
+  void forget_nested() {
+    nested_.forget();
+    flush();
+  }
+
+  /// Drops the translations of a page of host memory. Not while the engine runs.
+  void drop_code(std::size_t page);
+
+  [[nodiscard]] GuestWalker& walker() { return walker_; }
+  [[nodiscard]] NestedWalker& nested() { return nested_; }
+  [[nodiscard]] CodePages& code() { return code_; }
+  [[nodiscard]] HostMemory& memory() { return memory_; }
+  [[nodiscard]] MonitorMemory& monitor() { return monitor_; }
+
+  /// The walk for the instruction bytes at `linear`, without marks or checks; the host address.
+  [[nodiscard]] std::optional<std::uint64_t> code_address(const EnvHead& head,
+                                                          std::uint64_t linear);
+
+  /// Copies instruction bytes; fewer than wanted where the tables end. Pages are not checked for
+  /// execution: this is for looks at what has been, or is to be, fetched by the engine.
+  [[nodiscard]] std::size_t read_code(const EnvHead& head, std::uint64_t linear,
+                                      std::span<std::uint8_t> into);
+
+  // Scratch pages: while set, they stand in for guest-physical pages without memory.
+  void set_scratch(std::span<const ScratchPage> pages);
+  void clear_scratch();
+  /// The monitor page that stands in for the page at `gpa`, or 0.
+  [[nodiscard]] std::uint64_t scratch_for(std::uint64_t gpa) const;
+
+ private:
+  [[nodiscard]] bool refuse(const MemoryFault& fault);
+  [[nodiscard]] bool poison(const MemoryFault& fault, uc_tlb_entry* entry);
+  [[nodiscard]] bool fill_fault(const Walk& walk, std::uint64_t linear, Access access,
+                                uc_tlb_entry* entry);
+  [[nodiscard]] bool fill_nested_fault(const NestedPage& page, std::uint64_t gpa,
+                                       std::uint64_t linear, Access access, uc_tlb_entry* entry);
+  [[nodiscard]] bool grant(const Walk& walk, const NestedPage& page, std::uint64_t linear,
+                           Access access, uc_tlb_entry* entry);
+  [[nodiscard]] bool grant_write_to_code(std::size_t page, std::uint64_t linear,
+                                         unsigned& permissions);
+  [[nodiscard]] bool is_system_access(std::uint64_t linear);
+  void keep_tail(std::uint64_t linear, Privilege privilege);
+
+  Engine& engine_;
+  HostMemory& memory_;
+  MonitorMemory& monitor_;
+  const GuestMode& mode_;
+  Env& env_;  ///< the hook's copy of the state
+  CodePages code_;
+  NestedWalker nested_;
+  GuestWalker walker_;
+  MemoryFault pending_;
+  MemoryFault poisoned_;  ///< what kPoisonFault stands for
+  std::size_t probe_page_ = kNoPage;
+  static constexpr std::size_t kNoPage = ~std::size_t{0};
+
+  // A store across a page end has written to the first page when the second one refuses it.
+  static constexpr std::size_t kTail = 64;
+  std::byte* tail_at_ = nullptr;
+  std::array<std::byte, kTail> tail_{};
+
+  std::array<std::uint64_t, layout::kScratchPages> scratch_{};
+  unsigned scratch_count_ = 0;
+};
+
+}  // namespace retrap::unicorn::x86_64
