@@ -46,7 +46,7 @@ class VirtualTimerPort {
   virtual void write_timer(SysReg reg, std::uint64_t value) = 0;
 };
 
-enum class Access : std::uint8_t { Read, Write, Fetch };
+enum class AccessType : std::uint8_t { Read, Write, Fetch };
 enum class Privilege : std::uint8_t { El1, El0 };
 
 /// What AT S1E1R and its siblings leave in PAR_EL1 (DDI 0487, D24.2.121), taken apart.
@@ -57,7 +57,7 @@ struct AddressTranslation {
     WalkFault,    ///< stage 2 refused a table of stage 1, at `ipa`
   };
   Kind kind = Kind::Ok;
-  GuestPhys ipa;
+  GuestPhys ipa{};
   std::uint32_t fsc = 0;
 };
 
@@ -89,16 +89,14 @@ class Cpu {
   virtual void set_sysreg(SysReg reg, std::uint64_t value) = 0;
 
   /// The monitor has done the instruction at PC: PC + 4, one instruction counted.
+  /// (Exceptions that the CPU itself gives to the guest and that retire nothing count as one, too:
+  /// a guest whose vectors fault for ever must reach its limit.)
   virtual void retire() = 0;
-  /// An exception that retired nothing costs one tick: a guest whose vectors fault for ever must
-  /// reach its limit.
-  virtual void charge_exception() = 0;
-
   /// HCR_EL2.VI: a virtual IRQ is taken as soon as PSTATE.I is clear.
   virtual void set_virtual_irq(bool level) = 0;
 
   /// Walks stage 1 as an access would. Changes nothing.
-  [[nodiscard]] virtual AddressTranslation translate(std::uint64_t va, Access access,
+  [[nodiscard]] virtual AddressTranslation translate(std::uint64_t va, AccessType access,
                                                      Privilege privilege) = 0;
   /// The instruction at PC, or nothing where it cannot be read.
   [[nodiscard]] virtual std::optional<std::uint32_t> instruction() = 0;

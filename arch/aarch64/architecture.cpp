@@ -1,0 +1,86 @@
+// What the monitor asks of aarch64 before there is a VM.
+#include "arch/aarch64/architecture.h"
+
+#include "arch/aarch64/board.h"
+#include "arch/aarch64/stage2.h"
+
+namespace retrap::aarch64 {
+namespace {
+
+class Aarch64Architecture final : public Architecture {
+ public:
+  explicit Aarch64Architecture(std::unique_ptr<Hardware> hardware)
+      : hardware_(std::move(hardware)) {}
+
+  ArchId id() const override { return ArchId::Aarch64; }
+  const PageTableFormat& page_table_format() const override { return format_; }
+
+  VmConfig default_config(std::uint64_t memory_bytes) const override {
+    VmConfig config;
+    config.arch = ArchId::Aarch64;
+    config.name = "aarch64";
+    config.vm_type = VmType::Linux;
+    config.memory_regions = {{.gpa = MemoryMap{}.ram, .size = memory_bytes}};
+    return config;
+  }
+
+  void check(const VmConfig& config, std::vector<std::string>& problems) const override {
+    check_cpus(config, problems);
+    check_devices(config, problems);
+    for (const MemoryRegionConfig& region : config.memory_regions) {
+      if (region.size != 0 && ((region.gpa + (region.size - 1)) >> s2::kAddressBits) != 0) {
+        problems.push_back(
+            fmt::format("kernel.memory_regions: {:#x}+{:#x} is beyond the {} bits of an address",
+                        region.gpa, region.size, s2::kAddressBits));
+      }
+    }
+  }
+
+  Result<std::unique_ptr<Board>> make_board(const VmConfig& config, VmParts parts) override {
+    return Aarch64Board::make(config, parts, *hardware_)
+        .map([](std::unique_ptr<Aarch64Board> board) -> std::unique_ptr<Board> { return board; });
+  }
+
+ private:
+  static void check_cpus(const VmConfig& config, std::vector<std::string>& problems) {
+    constexpr std::uint64_t kAffinity = 0xff'00ff'ffff;
+    for (const std::uint64_t id : config.phys_cpu_ids) {
+      if ((id & ~kAffinity) == 0) continue;
+      problems.push_back(fmt::format("base.phys_cpu_ids: {:#x} is not an MPIDR affinity", id));
+    }
+  }
+
+  static void check_devices(const VmConfig& config, std::vector<std::string>& problems) {
+    const MemoryMap map = memory_map_of(config);
+    for (const std::uint64_t base : {map.distributor, map.redistributors, map.uart}) {
+      if ((base & 0xfff) == 0) continue;
+      problems.push_back(fmt::format("devices.emu_devices: base {:#x} is not page aligned", base));
+    }
+    if (map.uart_intid < kPrivateInterrupts || map.uart_intid >= kInterrupts) {
+      problems.push_back(fmt::format("devices.emu_devices: irq {} of the console is no SPI ({}-{})",
+                                     map.uart_intid, kPrivateInterrupts, kInterrupts - 1));
+    }
+    for (const EmuDeviceConfig& device : config.emu_devices) {
+      switch (device.emu_type) {
+        case EmuDeviceType::X86IoApic:
+        case EmuDeviceType::X86Pit:
+        case EmuDeviceType::PpptGlobal:
+          problems.push_back(
+              fmt::format("devices.emu_devices: {} is no device of aarch64", device.name));
+          break;
+        default: break;
+      }
+    }
+  }
+
+  Stage2Format format_;
+  std::unique_ptr<Hardware> hardware_;
+};
+
+}  // namespace
+
+std::unique_ptr<Architecture> make_architecture(std::unique_ptr<Hardware> hardware) {
+  return std::make_unique<Aarch64Architecture>(std::move(hardware));
+}
+
+}  // namespace retrap::aarch64

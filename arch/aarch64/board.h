@@ -1,0 +1,60 @@
+// The aarch64 board: GICv3, generic timers, PL011, PSCI, and the boot protocol.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "arch/aarch64/sysregs.h"
+#include "arch/aarch64/vcpu.h"
+#include "vmm/architecture.h"
+#include "vmm/devices/pl011.h"
+
+namespace retrap::aarch64 {
+
+/// Where things are. The addresses are those of QEMU's virt machine.
+struct MemoryMap {
+  std::uint64_t ram = 0x4000'0000;
+  std::uint64_t distributor = 0x0800'0000;
+  std::uint64_t redistributors = 0x080a'0000;
+  std::uint64_t uart = 0x0900'0000;
+  std::uint32_t uart_intid = 33;  ///< SPI 1
+};
+
+/// The standard map, with what `config` says of devices put in: a Console, GpptDistributor or
+/// GpptRedistributor entry moves ours.
+[[nodiscard]] MemoryMap memory_map_of(const VmConfig& config);
+
+/// MPIDR affinity of each vCPU: `phys_cpu_ids`, else 0, 1, 2, ...
+[[nodiscard]] std::vector<std::uint64_t> affinities_of(const VmConfig& config);
+
+class Aarch64Board final : public Board {
+ public:
+  /// The parts outlive the board. Errors are those of the hardware and of the buses.
+  [[nodiscard]] static Result<std::unique_ptr<Aarch64Board>> make(const VmConfig& config,
+                                                                  VmParts parts,
+                                                                  Hardware& hardware);
+
+  [[nodiscard]] ArchVcpu& vcpu(VcpuId id) override { return *vcpus_[index(id)]; }
+  [[nodiscard]] InterruptController& interrupts() override { return gic_; }
+  [[nodiscard]] Result<> load(const Images& images) override;
+  [[nodiscard]] bool receive(char byte) override;
+  void reset() override;
+  void digest(Digest& into) const override;
+
+ private:
+  Aarch64Board(const VmConfig& config, VmParts parts);
+  [[nodiscard]] Result<> build(Hardware& hardware);
+
+  const VmConfig& config_;
+  VmParts parts_;
+  MemoryMap map_;
+  Gicv3 gic_;
+  PowerStates power_;
+  std::vector<std::unique_ptr<GenericTimer>> timers_;
+  SystemRegisters sysregs_;
+  Pl011 uart_;
+  std::unique_ptr<CpuSet> cpus_;
+  std::vector<std::unique_ptr<Aarch64Vcpu>> vcpus_;
+};
+
+}  // namespace retrap::aarch64

@@ -1,0 +1,76 @@
+// The aarch64 vCPU: raw exits become exit reasons, answers become register writes.
+#pragma once
+
+#include <cstdint>
+
+#include "arch/aarch64/cpu.h"
+#include "arch/aarch64/gicv3.h"
+#include "arch/aarch64/psci.h"
+#include "vmm/clock.h"
+
+namespace retrap::aarch64 {
+
+/// What a vCPU shares with the others of its VM. All outlive it.
+struct VcpuParts {
+  Clock& clock;
+  Gicv3& gic;
+  PowerStates& power;
+};
+
+class Aarch64Vcpu final : public ArchVcpu {
+ public:
+  /// `cpu` outlives this; `index` is its place in the VM.
+  Aarch64Vcpu(Cpu& cpu, std::uint32_t index, VcpuParts parts)
+      : cpu_(cpu), index_(index), parts_(parts) {}
+
+  [[nodiscard]] ExitReason run() override;
+  void complete(std::uint64_t value) override;
+  void refuse() override;
+  [[nodiscard]] Emulated emulate(AccessPort& port) override;
+  void inject_abort(const exits::NestedPageFault& fault) override;
+
+  void reset() override;
+  void set_entry(GuestPhys entry, std::uint64_t arg) override;
+
+  [[nodiscard]] Result<std::uint64_t> gpr(unsigned index) const override;
+  [[nodiscard]] Result<> set_gpr(unsigned index, std::uint64_t value) override;
+  [[nodiscard]] std::uint64_t pc() const override { return cpu_.pc(); }
+  void set_return_value(std::uint64_t value) override { cpu_.set_x(0, value); }
+  [[nodiscard]] std::uint64_t not_supported() const override { return ~std::uint64_t{0}; }
+  void answer_cpu_up(CpuUpResult result) override;
+
+  [[nodiscard]] bool wakeup_pending() const override { return parts_.gic.signals(index_); }
+
+  [[nodiscard]] std::vector<NamedRegister> registers() const override;
+  void digest(Digest& into) const override;
+
+ private:
+  /// A row of the table of exception classes: nothing means that the guest runs on.
+  using Handler = std::optional<ExitReason> (Aarch64Vcpu::*)();
+  struct ExitRow {
+    ExceptionClass ec;
+    Handler handle;
+  };
+  static const std::array<ExitRow, 6> kExits;
+
+  [[nodiscard]] std::optional<ExitReason> interpret();
+  [[nodiscard]] std::optional<ExitReason> on_wait();
+  [[nodiscard]] std::optional<ExitReason> on_hypervisor_call();
+  [[nodiscard]] std::optional<ExitReason> on_secure_monitor_call();
+  [[nodiscard]] std::optional<ExitReason> on_system_register();
+  [[nodiscard]] std::optional<ExitReason> on_abort();
+  [[nodiscard]] ExitReason firmware_call();
+  [[nodiscard]] ExitReason send_interrupt(std::uint64_t value);
+  [[nodiscard]] std::array<std::uint64_t, 6> call_arguments() const;
+
+  void inject(std::uint32_t esr, std::optional<std::uint64_t> far);
+  void inject_undefined();
+  void inject_abort(std::uint32_t fsc, std::uint64_t far, bool write);
+
+  Cpu& cpu_;
+  std::uint32_t index_;
+  VcpuParts parts_;
+  RawExit exit_;
+};
+
+}  // namespace retrap::aarch64

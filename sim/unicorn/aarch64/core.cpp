@@ -1,0 +1,280 @@
+// Running a CPU: start, find out why the engine stopped, go on or come back.
+#include "sim/unicorn/aarch64/core.h"
+
+#include "vmm/base/check.h"
+
+namespace retrap::unicorn::aarch64 {
+namespace {
+
+using retrap::aarch64::ExceptionClass;
+using retrap::aarch64::make_esr;
+namespace pstate = retrap::aarch64::pstate;
+
+constexpr std::uint32_t kWfi = 0xd503'207f;
+constexpr int kUndefined = 1;  // the engine's number, also for a finished software step
+// The longest block: a page of instructions.
+constexpr std::uint64_t kMaxBlock = kPageSize / 4;
+
+}  // namespace
+
+RawExit Core::run(CpuContext& cpu) {
+  if (current_ != &cpu) switch_to(cpu);
+  if (generation_ != space_.generation()) {
+    generation_ = space_.generation();
+    mmu_.forget_stage2();
+    code_pages_.forget();
+    engine_.flush_tlb();
+  }
+  retired_ = clock_.retired();
+  limit_ = clock_.stop_at();
+  set_stepping(false);
+  const RawExit exit = loop();
+  clock_.retire_to(retired_);
+  return exit;
+}
+
+RawExit Core::loop() {
+  for (;;) {
+    if (interrupt_is_due()) take_interrupt();
+    if (pending()) apply_pending();
+    if (retired_ >= limit_) return {.kind = RawExit::Kind::Stopped};
+    if (stepping_) registers_.set_raw_pstate(registers_.pstate() | pstate::kSs);
+    refusal_.valid = false;
+    exception_number_ = -1;
+    attention_ = {};
+    const std::uint64_t started_at = current_->pc;
+    block_end_ = started_at;
+    reconsider();
+    const uc_err error = engine_.start(started_at);
+    current_->pc = registers_.pc();
+    if (const auto exit = after_stop(error, started_at)) return *exit;
+  }
+}
+
+std::optional<RawExit> Core::after_stop(uc_err error, std::uint64_t started_at) {
+  const bool step_done = stepping_ && exception_number_ == kUndefined && is_step_done(started_at);
+  if (stepping_) registers_.set_raw_pstate(registers_.pstate() & ~pstate::kSs);
+  if (deferred_) {
+    // The AT at PC - 4 has done nothing: it runs again when stage 2 has what it needs.
+    current_->pc -= 4;
+    retired_ -= 1;
+    const RawExit exit = *deferred_;
+    deferred_.reset();
+    return exit;
+  }
+  if (error == UC_ERR_EXCEPTION && refusal_.valid) {
+    // A fetch fails between two blocks: the one before has run to its end.
+    if (refusal_.access != AccessType::Fetch) uncount();
+    return on_refusal();
+  }
+  if (step_done) return finish_step(started_at);
+  if (exception_number_ >= 0) {
+    uncount();
+    return on_exception_number();
+  }
+  if (attention_.at_block) return after_attention();
+  if (error == UC_ERR_OK) {
+    uncount();
+    return wait_for_interrupt();
+  }
+  return RawExit{.kind = RawExit::Kind::Failed, .esr = static_cast<std::uint64_t>(error)};
+}
+
+std::optional<RawExit> Core::after_attention() {
+  if (attention_.misaligned || attention_.in_window || attention_.aarch32) {
+    // Such a block must be looked at again when it comes again: it may not stay translated.
+    lines_.invalidate_everything();
+  }
+  const std::uint64_t pc = current_->pc;
+  if (attention_.misaligned) {
+    take_fault(make_esr(ExceptionClass::PcAlignment, 0), pc);
+  } else if (attention_.in_window) {
+    const bool el0 = pstate::el(registers_.pstate()) == 0;
+    take_fault(
+        make_esr(el0 ? ExceptionClass::InstructionAbortLower : ExceptionClass::InstructionAbortSame,
+                 retrap::aarch64::fsc::kTranslation),
+        pc);
+  } else if (attention_.aarch32) {
+    // The CPU has no AArch32 state: the ERET that asked for it was an illegal return
+    // (DDI 0487, D1.3.4), which stays at EL1 with PSTATE.IL set.
+    const std::uint32_t flags = registers_.pstate() & (pstate::kNzcv | pstate::kDaif);
+    set_pstate(*current_, flags | pstate::kIl | pstate::kEl1h);
+    take_fault(make_esr(ExceptionClass::IllegalState, 0), std::nullopt);
+  } else if (attention_.fp_offset == 0) {
+    take_fault(make_esr(ExceptionClass::FpAccess, retrap::aarch64::kConditionAlways), std::nullopt);
+  } else if (retired_ < limit_ && !pending() && !interrupt_is_due()) {
+    step_until_ = attention_.fp_offset > 0
+                      ? retired_ + static_cast<std::uint64_t>(attention_.fp_offset)
+                      : kNever;
+    set_stepping(true);
+  }
+  return std::nullopt;
+}
+
+// SS is cleared by the step, except where the instruction jumped to itself.
+bool Core::is_step_done(std::uint64_t started_at) const {
+  return (registers_.pstate() & pstate::kSs) == 0 || current_->pc != started_at;
+}
+
+// Exactly one instruction has retired; the PC may be anywhere.
+std::optional<RawExit> Core::finish_step(std::uint64_t started_at) {
+  if (retired_ >= limit_ || retired_ >= step_until_) set_stepping(false);
+  // A WFI that is stepped does not halt the engine.
+  if (current_->pc == started_at + 4 && instruction_at(started_at) == kWfi) {
+    return wait_for_interrupt();
+  }
+  return std::nullopt;
+}
+
+// The engine has stepped over the WFI; a trap leaves the PC at it.
+RawExit Core::wait_for_interrupt() {
+  current_->pc -= 4;
+  retired_ -= 1;
+  return {.kind = RawExit::Kind::Trap,
+          .esr = make_esr(ExceptionClass::Wfx, retrap::aarch64::kConditionAlways)};
+}
+
+void Core::set_stepping(bool on) {
+  if (on == stepping_) return;
+  stepping_ = on;
+  registers_.set_sysreg(SysReg::MDSCR_EL1, on ? 1 : 0);  // the guest's own value is the monitor's
+}
+
+bool Core::interrupt_is_due() const {
+  return current_->virtual_irq && (registers_.pstate() & pstate::kI) == 0;
+}
+
+void Core::take_interrupt() {
+  retrap::aarch64::enter_el1(*current_->cpu, {.type = retrap::aarch64::ExceptionEntry::Type::Irq,
+                                              .return_address = current_->pc,
+                                              .esr = std::nullopt,
+                                              .far = std::nullopt});
+}
+
+void Core::apply_pending() {
+  code_pages_.forget();
+  add_wanted_hooks();
+  if (lines_.pending()) lines_.apply(engine_);
+}
+
+void Core::uncount() {
+  const std::uint64_t left = (block_end_ - current_->pc) >> 2;
+  RETRAP_CHECK(left <= kMaxBlock, "stopped at {:#x}, in a block that ends at {:#x}", current_->pc,
+               block_end_);
+  retired_ -= left;
+}
+
+void Core::reconsider() {
+  const bool fp_is_watched = current_->fpen != 3 && fp_.any();
+  const bool look =
+      first_block_ || current_->virtual_irq || pending() || fp_is_watched || deferred_.has_value();
+  early_ = look ? 0 : limit_;
+}
+
+void Core::switch_to(CpuContext& cpu) {
+  if (current_ != nullptr) {
+    set_stepping(false);
+    check(uc_context_save(engine_.get(), current_->saved), "context_save");
+  }
+  check(uc_context_restore(engine_.get(), cpu.saved), "context_restore");
+  current_ = &cpu;
+  regime_valid_ = false;
+  code_pages_.forget();
+  engine_.flush_tlb();
+}
+
+void Core::load_regime() {
+  mmu_.set_regime({.sctlr = registers_.sysreg(SysReg::SCTLR_EL1),
+                   .tcr = registers_.sysreg(SysReg::TCR_EL1),
+                   .ttbr0 = registers_.direct(UC_ARM64_REG_TTBR0_EL1),
+                   .ttbr1 = registers_.direct(UC_ARM64_REG_TTBR1_EL1)});
+  regime_valid_ = true;
+}
+
+// The PSTATE register of the engine neither swaps stack pointers nor has the translator look at
+// it; a write to any system register does the latter.
+void Core::set_pstate(CpuContext& cpu, std::uint32_t value) {
+  Registers& regs = registers(cpu);
+  const auto bank = [](std::uint32_t state) {
+    return pstate::el(state) != 0 && (state & pstate::kSpSel) != 0 ? 1u : 0u;
+  };
+  // There is no EL2 or AArch32 to put the guest into.
+  constexpr std::uint32_t kEl1Bits = pstate::kNzcv | pstate::kIl | pstate::kDaif | 5;
+  value &= kEl1Bits;
+  if (pstate::el(value) == 0) value &= ~pstate::kSpSel;
+  const std::uint32_t from = regs.pstate();
+  regs.set_bank_sp(bank(from), regs.sp());
+  regs.set_raw_pstate(value);
+  regs.set_sp(regs.bank_sp(bank(value)));
+  regs.set_sysreg(SysReg::AFSR1_EL1, regs.sysreg(SysReg::AFSR1_EL1));
+}
+
+std::uint64_t Core::sysreg(CpuContext& cpu, SysReg reg) {
+  Registers& regs = registers(cpu);
+  const bool on_sp_el0 = pstate::el(regs.pstate()) == 0 || (regs.pstate() & pstate::kSpSel) == 0;
+  switch (reg) {
+    case SysReg::SP_EL0:   return on_sp_el0 ? regs.sp() : regs.bank_sp(0);
+    case SysReg::SP_EL1:   return on_sp_el0 ? regs.bank_sp(1) : regs.sp();
+    case SysReg::VBAR_EL1: return regs.direct(UC_ARM64_REG_VBAR_EL1);
+    case SysReg::FPCR:     return regs.direct(UC_ARM64_REG_FPCR);
+    case SysReg::FPSR:     return regs.direct(UC_ARM64_REG_FPSR);
+    default:               return regs.sysreg(reg);
+  }
+}
+
+void Core::set_sysreg(CpuContext& cpu, SysReg reg, std::uint64_t value) {
+  Registers& regs = registers(cpu);
+  switch (reg) {
+    case SysReg::SP_EL0:
+    case SysReg::SP_EL1: {
+      const unsigned el = reg == SysReg::SP_EL1 ? 1 : 0;
+      const bool on_sp_el0 =
+          pstate::el(regs.pstate()) == 0 || (regs.pstate() & pstate::kSpSel) == 0;
+      if (on_sp_el0 == (el == 0)) regs.set_sp(value);
+      regs.set_bank_sp(el, value);
+      return;
+    }
+    case SysReg::ELR_EL1: regs.set_direct(UC_ARM64_REG_ELR_EL1, value); return;
+    case SysReg::ESR_EL1: regs.set_direct(UC_ARM64_REG_ESR_EL1, value); return;
+    case SysReg::FAR_EL1: regs.set_direct(UC_ARM64_REG_FAR_EL1, value); return;
+    case SysReg::FPCR:    regs.set_direct(UC_ARM64_REG_FPCR, value); return;
+    case SysReg::FPSR:    regs.set_direct(UC_ARM64_REG_FPSR, value); return;
+    case SysReg::CPACR_EL1:
+      cpu.fpen = static_cast<unsigned>(extract(value, 21, 20));
+      regs.set_sysreg(reg, value);
+      return;
+    case SysReg::SCTLR_EL1:
+    case SysReg::TCR_EL1:
+    case SysReg::TTBR0_EL1:
+    case SysReg::TTBR1_EL1:
+      regs.set_sysreg(reg, value);
+      regime_valid_ = false;
+      code_pages_.forget();
+      engine_.flush_tlb();
+      return;
+    default: regs.set_sysreg(reg, value);
+  }
+}
+
+void Core::retire(CpuContext& cpu) {
+  cpu.pc += 4;
+  clock_.retire_to(clock_.retired() + 1);
+}
+
+void Core::set_virtual_irq(CpuContext& cpu, bool level) {
+  cpu.virtual_irq = level;
+  if (current_ == &cpu) reconsider();
+}
+
+Walk Core::stage1(CpuContext& cpu, std::uint64_t va, unsigned permissions, Privilege privilege) {
+  (void)registers(cpu);
+  if (!regime_valid_) load_regime();
+  return mmu_.stage1(va, permissions, privilege);
+}
+
+void Core::code_page_written(HostPhys page) {
+  lines_.invalidate_page(page.raw());
+  if (current_ != nullptr) reconsider();
+}
+
+}  // namespace retrap::unicorn::aarch64

@@ -1,0 +1,181 @@
+// The engine of one VM: the CPU that is on it, the count of instructions, and every hook.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "arch/aarch64/cpu.h"
+#include "arch/aarch64/decode.h"
+#include "sim/unicorn/aarch64/code_lines.h"
+#include "sim/unicorn/aarch64/code_pages.h"
+#include "sim/unicorn/aarch64/fp_blocks.h"
+#include "sim/unicorn/aarch64/mmu.h"
+#include "sim/unicorn/aarch64/registers.h"
+#include "sim/unicorn/engine.h"
+#include "vmm/clock.h"
+
+namespace retrap::unicorn::aarch64 {
+
+using retrap::aarch64::CpuSetup;
+using retrap::aarch64::RawExit;
+
+/// What of a vCPU is not in the engine's registers.
+struct CpuContext {
+  CpuSetup setup;
+  retrap::aarch64::Cpu* cpu = nullptr;  ///< itself, seen from outside
+  uc_context* saved = nullptr;          ///< registers while another CPU is on the engine
+  std::uint64_t pc = 0;                 ///< while the engine stands still
+  bool virtual_irq = false;
+  unsigned fpen = 0;  ///< CPACR_EL1.FPEN, which the engine itself ignores
+};
+
+/// One engine, several CPUs in turns.
+///
+/// Counting: the block hook adds a whole block and keeps its end; where a block ends early the rest
+/// is taken off again. `early_` is the limit, or 0 while something has to be looked at before the
+/// next block (interrupt, invalidation, FP trap), so the hook is one comparison and two stores.
+///
+/// Exact stops: uc_emu_stop() in the block hook takes effect before the block's first instruction;
+/// what remains to the limit is done by architectural software step, whose blocks are a kind of
+/// their own, so nothing is flushed. uc_emu_stop() anywhere else would be inexact.
+class Core final : public CodeListener {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<Core>> open(std::span<const CpuSetup> setups,
+                                                          HostMemory& memory, Clock& clock,
+                                                          AddressSpace& space);
+  ~Core() override;
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  [[nodiscard]] std::vector<CpuContext>& cpus() { return cpus_; }
+
+  [[nodiscard]] RawExit run(CpuContext& cpu);
+
+  /// The registers of `cpu`, which is put on the engine first.
+  [[nodiscard]] Registers& registers(CpuContext& cpu) {
+    if (current_ != &cpu) switch_to(cpu);
+    return registers_;
+  }
+  void set_pstate(CpuContext& cpu, std::uint32_t value);
+  [[nodiscard]] std::uint64_t sysreg(CpuContext& cpu, SysReg reg);
+  void set_sysreg(CpuContext& cpu, SysReg reg, std::uint64_t value);
+  void retire(CpuContext& cpu);
+  void set_virtual_irq(CpuContext& cpu, bool level);
+  void reset(CpuContext& cpu);
+  [[nodiscard]] Walk stage1(CpuContext& cpu, std::uint64_t va, unsigned permissions,
+                            Privilege privilege);
+  [[nodiscard]] std::optional<std::uint32_t> instruction_at(std::uint64_t va);
+
+  void code_page_written(HostPhys page) override;
+
+ private:
+  Core(Engine engine, CodeLines lines, HostMemory& memory, Clock& clock, AddressSpace& space);
+
+  /// A TLB fill that was refused.
+  struct Refusal {
+    bool valid = false;
+    std::uint64_t va = 0;  ///< page, or exact for fetches
+    AccessType access = AccessType::Read;
+    Walk walk;
+    std::optional<retrap::aarch64::MemoryInstruction> instruction;
+  };
+  /// Why the block hook stopped the engine, beyond the limit.
+  struct Attention {
+    bool at_block = false;
+    bool misaligned = false;
+    bool in_window = false;
+    bool aarch32 = false;
+    int fp_offset = -1;  ///< instructions until one that FPEN traps
+  };
+
+  // core_setup.cpp
+  void set_up();
+  void drop_exit_checks();
+  void trap_to_el2();
+  void add_hooks();
+  // core.cpp
+  void switch_to(CpuContext& cpu);
+  RawExit loop();
+  std::optional<RawExit> after_stop(uc_err error, std::uint64_t started_at);
+  std::optional<RawExit> after_attention();
+  bool is_step_done(std::uint64_t started_at) const;
+  std::optional<RawExit> finish_step(std::uint64_t started_at);
+  void set_stepping(bool on);
+  void take_interrupt();
+  void load_regime();
+  void apply_pending();
+  [[nodiscard]] bool pending() const { return lines_.pending() || !wanted_pages_.empty(); }
+  [[nodiscard]] bool interrupt_is_due() const;
+  [[nodiscard]] RawExit wait_for_interrupt();
+  void uncount();
+  [[nodiscard]] std::uint64_t retired_here() const {
+    return retired_ - ((block_end_ - registers_.pc()) >> 2);
+  }
+  void reconsider();
+  // core_faults.cpp
+  std::optional<RawExit> on_refusal();
+  std::optional<RawExit> on_exception_number();
+  std::optional<RawExit> on_undefined(std::uint32_t pstate);
+  std::optional<RawExit> on_system_instruction(std::uint32_t word, unsigned el);
+  void take_fault(std::uint32_t esr, std::optional<std::uint64_t> far);
+  [[nodiscard]] RawExit stage2_abort(std::uint64_t far, std::uint32_t iss, bool fetch) const;
+  // core_hooks.cpp
+  static void on_block(uc_engine*, std::uint64_t at, std::uint32_t size, void* user);
+  void on_block_slow(std::uint64_t at, std::uint32_t size);
+  static void on_translated(uc_engine*, uc_tb* block, uc_tb* previous, void* user);
+  void inspect_block(std::uint64_t at, std::uint32_t instructions);
+  [[nodiscard]] const std::byte* code_at(std::uint64_t va);
+  [[nodiscard]] int first_fp(std::uint64_t at, std::uint32_t instructions);
+  static bool on_fill(uc_engine*, std::uint64_t va, uc_mem_type type, uc_tlb_entry* out,
+                      void* user);
+  bool fill(std::uint64_t va, AccessType access, uc_tlb_entry& out);
+  static void on_exception(uc_engine*, std::uint32_t number, void* user);
+  void stop_at_block(std::uint64_t at);
+  // core_sysregs.cpp
+  static std::uint32_t on_mrs(uc_engine*, uc_arm64_reg rt, const uc_arm64_cp_reg* reg, void* user);
+  static std::uint32_t on_msr(uc_engine*, uc_arm64_reg rt, const uc_arm64_cp_reg* reg, void* user);
+  static std::uint32_t on_sys(uc_engine*, uc_arm64_reg rt, const uc_arm64_cp_reg* reg, void* user);
+  bool timer_access(SysReg reg, bool read, std::uint64_t& value);
+  void invalidate_instruction_cache(std::uint64_t va);
+  void translate_address(std::uint32_t op2, std::uint64_t va);
+  void want_sysreg_hooks(std::uint64_t at, std::uint64_t hpa);
+  void add_wanted_hooks();
+
+  // Hot: the block hook touches these three.
+  std::uint64_t retired_ = 0;
+  std::uint64_t early_ = 0;
+  std::uint64_t block_end_ = 0;
+
+  std::uint64_t limit_ = 0;
+  CpuContext* current_ = nullptr;
+  int exception_number_ = -1;
+  Attention attention_;
+  Refusal refusal_;
+  bool stepping_ = false;
+  std::uint64_t step_until_ = 0;
+  bool first_block_ = true;  ///< of the engine's life: on_translated misses it
+  bool regime_valid_ = false;
+  std::optional<RawExit> deferred_;  ///< an AT whose walk needs stage 2
+
+  Engine engine_;
+  Registers registers_;
+  HostMemory& memory_;
+  Clock& clock_;
+  AddressSpace& space_;
+  std::uint64_t generation_ = 0;
+  Mmu mmu_;
+  CodeLines lines_;
+  CodePages code_pages_;
+  FpBlocks fp_;
+  std::vector<std::uint64_t> hooked_pages_;
+  std::vector<uc_hook> page_hooks_;
+  std::vector<std::uint64_t> wanted_pages_;
+  bool all_hooked_ = false;
+  std::vector<CpuContext> cpus_;
+  uc_context* power_on_ = nullptr;
+};
+
+}  // namespace retrap::unicorn::aarch64

@@ -1,0 +1,193 @@
+// What the engine calls: blocks, translations, TLB fills, exceptions.
+#include <cstring>
+
+#include "sim/unicorn/aarch64/core.h"
+
+namespace retrap::unicorn::aarch64 {
+namespace {
+
+namespace pstate = retrap::aarch64::pstate;
+
+std::uint32_t word_of(const std::byte* code, std::uint32_t index) {
+  std::uint32_t word = 0;
+  std::memcpy(&word, code + std::size_t{4} * index, sizeof word);
+  return word;
+}
+
+// MRS, MSR and SYS that must reach a hook: timers, translation control, CPACR; TLBI, IC, AT.
+constexpr bool is_watched(std::uint32_t word) {
+  const std::uint64_t op1 = extract(word, 18, 16);
+  const std::uint64_t crn = extract(word, 15, 12);
+  const std::uint64_t crm = extract(word, 11, 8);
+  if ((word & 0xfff8'0000) == 0xd508'0000) {
+    if (crn == 8) return true;
+    return crn == 7 && ((op1 == 3 && crm == 5) || (op1 == 0 && (crm == 1 || crm == 5 || crm == 8)));
+  }
+  if ((word & 0xffd0'0000) != 0xd510'0000) return false;
+  const bool write = !has_bit(word, 21);
+  return crn == 14 || (write && op1 == 0 && (crn == 1 || crn == 2));
+}
+
+}  // namespace
+
+void Core::on_block(uc_engine*, std::uint64_t at, std::uint32_t size, void* user) {
+  Core& core = *static_cast<Core*>(user);
+  const std::uint64_t retired = core.retired_ + (size >> 2);
+  if (retired > core.early_) [[unlikely]] {
+    core.on_block_slow(at, size);
+    return;
+  }
+  core.retired_ = retired;
+  core.block_end_ = at + size;
+}
+
+[[gnu::noinline]] void Core::on_block_slow(std::uint64_t at, std::uint32_t size) {
+  const std::uint32_t instructions = size >> 2;
+  if (first_block_) {
+    first_block_ = false;
+    inspect_block(at, instructions);
+  }
+  attention_.misaligned |= (at & 3) != 0;
+  attention_.in_window |= CodeLines::in_window(at);
+  const bool odd = attention_.misaligned || attention_.in_window || attention_.aarch32;
+  if (odd || retired_ + instructions > limit_ || pending() || deferred_ || interrupt_is_due()) {
+    stop_at_block(at);
+    return;
+  }
+  if (current_->fpen != 3 && fp_.may_have(at)) {
+    attention_.fp_offset = first_fp(at, instructions);
+    if (attention_.fp_offset >= 0) {
+      stop_at_block(at);
+      return;
+    }
+  }
+  reconsider();
+  retired_ += instructions;
+  block_end_ = at + size;
+}
+
+void Core::stop_at_block(std::uint64_t at) {
+  attention_.at_block = true;
+  block_end_ = at;
+  uc_emu_stop(engine_.get());  // takes effect before the block's first instruction
+}
+
+void Core::on_translated(uc_engine*, uc_tb* block, uc_tb*, void* user) {
+  static_cast<Core*>(user)->inspect_block(block->pc, block->icount);
+}
+
+// Every block is seen here once, when it is translated.
+void Core::inspect_block(std::uint64_t at, std::uint32_t instructions) {
+  if ((at & 3) != 0 || CodeLines::in_window(at)) {
+    early_ = 0;
+    return;
+  }
+  if ((registers_.pstate() & pstate::kAArch32) != 0) {
+    attention_.aarch32 = true;
+    early_ = 0;
+    return;
+  }
+  const std::byte* const code = code_at(at);
+  if (code == nullptr) {
+    fp_.mark(at);
+    reconsider();
+    return;
+  }
+  const std::uint64_t hpa =
+      memory_.base().raw() + static_cast<std::uint64_t>(code - memory_.data());
+  memory_.flags(HostPhys(hpa)) |= HostMemory::kCode;
+  lines_.translated(hpa, std::uint64_t{4} * instructions);
+  bool fp = false;
+  bool watched = false;
+  for (std::uint32_t i = 0; i < instructions; ++i) {
+    const std::uint32_t word = word_of(code, i);
+    fp |= FpBlocks::is_fp(word);
+    watched |= is_watched(word);
+  }
+  if (watched) want_sysreg_hooks(at, hpa);
+  if (fp) fp_.mark(at);
+  if (fp || watched) reconsider();
+}
+
+// CPACR_EL1.FPEN: 0 and 2 trap EL1 and EL0, 1 traps EL0.
+int Core::first_fp(std::uint64_t at, std::uint32_t instructions) {
+  if (current_->fpen == 1 && pstate::el(registers_.pstate()) != 0) return -1;
+  const std::byte* const code = code_at(at);
+  if (code == nullptr) return -1;
+  for (std::uint32_t i = 0; i < instructions; ++i) {
+    if (FpBlocks::is_fp(word_of(code, i))) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+// The host bytes of the instruction at `va`, whatever its permissions; they end with the page.
+const std::byte* Core::code_at(std::uint64_t va) {
+  if (const std::byte* const known = code_pages_.find(va)) return known;
+  if (!regime_valid_) load_regime();
+  const Walk walk = mmu_.translate(va & ~low_bits(12), 0, Privilege::El1);
+  if (!walk.ok()) return nullptr;
+  const std::byte* const page = memory_.data() + (walk.hpa - memory_.base().raw());
+  code_pages_.remember(va, page);
+  return page + (va & low_bits(12));
+}
+
+std::optional<std::uint32_t> Core::instruction_at(std::uint64_t va) {
+  if ((va & 3) != 0) return std::nullopt;
+  const std::byte* const code = code_at(va);
+  if (code == nullptr) return std::nullopt;
+  return word_of(code, 0);
+}
+
+bool Core::on_fill(uc_engine*, std::uint64_t va, uc_mem_type type, uc_tlb_entry* out, void* user) {
+  const AccessType access = type == UC_MEM_READ    ? AccessType::Read
+                            : type == UC_MEM_WRITE ? AccessType::Write
+                                                   : AccessType::Fetch;
+  return static_cast<Core*>(user)->fill(va, access, *out);
+}
+
+bool Core::fill(std::uint64_t va, AccessType access, uc_tlb_entry& out) {
+  const bool fetch = access == AccessType::Fetch;
+  if (fetch && lines_.applying() && CodeLines::in_window(va)) {
+    out.paddr = va & ~CodeLines::kWindow;
+    out.perms = UC_PROT_EXEC;
+    return true;
+  }
+  if (!regime_valid_) load_regime();
+  Privilege privilege = pstate::el(registers_.pstate()) == 0 ? Privilege::El0 : Privilege::El1;
+  std::optional<std::uint32_t> word;
+  if (!fetch && privilege == Privilege::El1) {
+    // LDTR and STTR access memory as EL0 does, in a TLB of their own.
+    word = instruction_at(registers_.pc());
+    if (word && retrap::aarch64::is_unprivileged(*word)) privilege = Privilege::El0;
+  }
+  const Walk walk = mmu_.translate(va, permission::needed_for(access), privilege);
+  if (!walk.ok()) {
+    if (!fetch && !word) word = instruction_at(registers_.pc());
+    refusal_ = {.valid = true,
+                .va = va,
+                .access = access,
+                .walk = walk,
+                .instruction = word ? retrap::aarch64::decode_memory(*word) : std::nullopt};
+    return false;  // a clean unwind: nothing of the instruction has happened
+  }
+  const std::uint64_t page = (walk.hpa - memory_.base().raw()) >> 12;
+  std::uint8_t& flags = memory_.page_flags()[page];
+  unsigned permissions = walk.permissions;
+  if (fetch) {
+    code_pages_.remember(va, memory_.data() + (page << 12));
+  } else if ((flags & HostMemory::kCode) == 0) {
+    // The engine keeps stores to executable entries slow: only pages with code pay for that.
+    permissions &= ~permission::kExecute;
+  }
+  if ((permissions & permission::kWrite) != 0) flags |= HostMemory::kWritten;
+  out.paddr = walk.hpa & ~low_bits(12);
+  out.perms = static_cast<uc_prot>(permissions);
+  return true;
+}
+
+void Core::on_exception(uc_engine* uc, std::uint32_t number, void* user) {
+  static_cast<Core*>(user)->exception_number_ = static_cast<int>(number);
+  uc_emu_stop(uc);  // here it stops at once
+}
+
+}  // namespace retrap::unicorn::aarch64

@@ -1,0 +1,89 @@
+// The two-stage walk: the guest's stage-1 tables, and the monitor's stage-2 tables, bit for bit.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "arch/aarch64/cpu.h"
+#include "vmm/host_memory.h"
+
+namespace retrap::unicorn::aarch64 {
+
+using retrap::aarch64::AccessType;
+using retrap::aarch64::Privilege;
+
+/// The registers that stage 1 depends on.
+struct TranslationRegime {
+  std::uint64_t sctlr = 0;
+  std::uint64_t tcr = 0;
+  std::uint64_t ttbr0 = 0;
+  std::uint64_t ttbr1 = 0;
+};
+
+/// Permissions of a translation, as bits.
+namespace permission {
+inline constexpr unsigned kRead = 1;
+inline constexpr unsigned kWrite = 2;
+inline constexpr unsigned kExecute = 4;
+inline constexpr unsigned kAll = 7;
+[[nodiscard]] constexpr unsigned needed_for(AccessType access) {
+  return 1u << static_cast<unsigned>(access);
+}
+}  // namespace permission
+
+/// What a walk came to.
+struct Walk {
+  enum class Outcome : std::uint8_t {
+    Ok,
+    Stage1,        ///< the guest's own fault
+    Stage2,        ///< stage 2 refuses the final address
+    Stage2OnWalk,  ///< stage 2 refuses a table of stage 1
+    NoMemory,      ///< stage 2 points where the host has no memory: external abort
+  };
+  Outcome outcome = Outcome::Ok;
+  std::uint32_t fsc = 0;     ///< status code, level included
+  unsigned permissions = 0;  ///< of both stages; valid when Ok
+  std::uint64_t ipa = 0;     ///< of the access, or of the table (Stage2OnWalk)
+  std::uint64_t hpa = 0;     ///< valid when Ok
+  [[nodiscard]] bool ok() const { return outcome == Outcome::Ok; }
+};
+
+/// Walks tables. Keeps a small cache of stage-2 pages: stage 2 only ever loses a mapping together
+/// with forget_stage2().
+class Mmu {
+ public:
+  Mmu(HostMemory& memory, HostPhys stage2_root);
+
+  void set_regime(const TranslationRegime& regime) { regime_ = regime; }
+  [[nodiscard]] const TranslationRegime& regime() const { return regime_; }
+  void forget_stage2() { cache_.fill({}); }
+
+  /// `permissions_needed` may be 0: then only the address matters.
+  [[nodiscard]] Walk translate(std::uint64_t va, unsigned permissions_needed, Privilege privilege);
+  /// Stage 1 alone: `hpa` means nothing.
+  [[nodiscard]] Walk stage1(std::uint64_t va, unsigned permissions_needed, Privilege privilege);
+  [[nodiscard]] Walk stage2(std::uint64_t ipa, unsigned permissions_needed);
+
+ private:
+  struct CachedPage {
+    std::uint64_t ipa_page = ~std::uint64_t{0};
+    std::uint64_t hpa = 0;
+    unsigned permissions = 0;
+  };
+  /// What stage 1 takes from TCR_EL1 for one half of the address space.
+  struct Half;
+  struct Attributes;
+  [[nodiscard]] Half half_of(std::uint64_t va) const;
+  [[nodiscard]] Walk flat(std::uint64_t va) const;
+  [[nodiscard]] Walk walk_tables(const Half& half, std::uint64_t va, unsigned needed,
+                                 Privilege privilege);
+  [[nodiscard]] Walk walk_stage2(std::uint64_t ipa) const;
+  [[nodiscard]] unsigned permissions_of(const Attributes& attributes, Privilege privilege) const;
+
+  HostMemory& memory_;
+  HostPhys root_;
+  TranslationRegime regime_;
+  std::array<CachedPage, 1024> cache_;
+};
+
+}  // namespace retrap::unicorn::aarch64
