@@ -10,6 +10,7 @@
 
 #include "arch/x86_64/stage2.h"
 #include "arch/x86_64/vcpu.h"
+#include "vmm/base/check.h"
 #include "vmm/frames.h"
 
 namespace retrap::x86_64::test {
