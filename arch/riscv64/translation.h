@@ -75,6 +75,8 @@ struct VsWalk {
   std::uint64_t gpa = 0;
   /// What this privilege may do through this entry without another walk (no W while D is clear).
   std::uint8_t rights = kMayRead | kMayWrite | kMayExecute;
+  std::uint8_t shift = 12;  ///< log2 of the page
+  std::uint64_t entry = 0;  ///< the leaf, A and D as the walk left them; 0 without translation
 };
 
 /// The rights that `entry` grants at this privilege (Privileged Architecture, "Virtual Address
@@ -108,7 +110,7 @@ template <class Tables>
   const std::uint64_t mode = context.satp >> 60;
   if (mode == kSatpBare) return {.kind = VsWalk::Kind::Ok, .gpa = va};
   const unsigned levels = mode == kSatpSv39 ? 3 : 4;
-  const VsWalk fault{.kind = VsWalk::Kind::PageFault, .gpa = 0, .rights = 0};
+  const VsWalk fault{.kind = VsWalk::Kind::PageFault, .rights = 0};
   if (sign_extend(va, 12 + kLevelBits * levels) != va) return fault;
   std::uint64_t table = (context.satp & low_bits(pte::kPpnBits)) << 12;
   for (unsigned level = levels; level-- > 0;) {
@@ -133,7 +135,8 @@ template <class Tables>
       return {.kind = VsWalk::Kind::ImplicitWrite, .gpa = at};
     }
     if ((marked & pte::kD) == 0) rights &= static_cast<std::uint8_t>(~kMayWrite);
-    return {VsWalk::Kind::Ok, address | (va & low_bits(shift)), rights};
+    return {VsWalk::Kind::Ok, address | (va & low_bits(shift)), rights,
+            static_cast<std::uint8_t>(shift), marked};
   }
   return fault;
 }

@@ -1,0 +1,274 @@
+// Walks, and the rule for code pages.
+#include "sim/unicorn/riscv64/mmu.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "vmm/base/check.h"
+
+namespace retrap::unicorn::riscv64 {
+namespace {
+
+using namespace retrap::riscv64;  // the walk's vocabulary
+
+template <class T>
+T* zeroed_array(std::size_t count) {
+  // From calloc: host memory is big, and most of it is never used.
+  void* const memory = std::calloc(count, sizeof(T));
+  RETRAP_CHECK(memory != nullptr, "no memory for {} page states", count);
+  return static_cast<T*>(memory);
+}
+
+constexpr std::uint64_t kPageMask = ~low_bits(12);
+
+uc_prot prot_of(std::uint8_t rights) {
+  int prot = 0;
+  if ((rights & kMayRead) != 0) prot |= UC_PROT_READ;
+  if ((rights & kMayWrite) != 0) prot |= UC_PROT_WRITE;
+  if ((rights & kMayExecute) != 0) prot |= UC_PROT_EXEC;
+  return static_cast<uc_prot>(prot);
+}
+
+}  // namespace
+
+/// The guest's page tables as the walk reads them: through stage 2, from host memory.
+class Mmu::Tables {
+ public:
+  Tables(Mmu& mmu, bool mark) : mmu_(mmu), mark_(mark) {}
+
+  [[nodiscard]] bool read(std::uint64_t gpa, std::uint64_t& entry) {
+    const GuestPage page = mmu_.g_stage(gpa);
+    if ((page.rights & kMayRead) == 0) return false;
+    outside_ = !mmu_.memory_.contains(HostPhys(page.hpa), kPageSize);
+    if (outside_) return false;
+    entry = mmu_.memory_.load64(HostPhys(page.hpa | (gpa & low_bits(12))));
+    return true;
+  }
+
+  [[nodiscard]] bool update(std::uint64_t gpa, std::uint64_t entry) {
+    if (!mark_) return true;
+    const GuestPage page = mmu_.g_stage(gpa, kMayWrite);
+    if ((page.rights & kMayWrite) == 0) return false;
+    mmu_.memory_.store64(HostPhys(page.hpa | (gpa & low_bits(12))), entry);
+    return true;
+  }
+
+  /// The entry is mapped to where no memory is.
+  [[nodiscard]] bool outside() const { return outside_; }
+
+ private:
+  Mmu& mmu_;
+  bool mark_;
+  bool outside_ = false;
+};
+
+Mmu::Mmu(HostMemory& memory, AddressSpace& space, Engine& engine, BlockCounts& blocks)
+    : memory_(memory),
+      space_(space),
+      engine_(engine),
+      blocks_(blocks),
+      root_(space.root().raw()),
+      levels_(space.format().levels()),
+      written_in_(zeroed_array<std::uint32_t>(memory.size() / kPageSize)),
+      has_code_(zeroed_array<std::uint8_t>(memory.size() / kPageSize)) {
+  forget_everything();
+}
+
+Mmu::GuestPage Mmu::g_stage(std::uint64_t gpa, std::uint8_t wanted) {
+  const std::uint64_t page = gpa & kPageMask;
+  GuestPage& cached = guest_pages_[(gpa >> 12) & (kGuestPages - 1)];
+  if (cached.gpa == page && (cached.rights & wanted) == wanted) return cached;
+  const GStageLeaf leaf =
+      walk_g_stage(root_, levels_, page, [&](std::uint64_t at, std::uint64_t& entry) {
+        if (!memory_.contains(HostPhys(at), sizeof(entry))) return false;
+        std::memcpy(&entry, memory_.data() + HostPhys(at).offset_from(memory_.base()),
+                    sizeof(entry));
+        return true;
+      });
+  if (!leaf.valid) return {};
+  cached = {page, leaf.hpa, leaf.rights};
+  return cached;
+}
+
+Mmu::Walk Mmu::walk(std::uint64_t va, AccessKind access, const VsContext& context, bool mark) {
+  Walk out;
+  Tables tables(*this, mark);
+  out.first = walk_vs_stage(context, va, access, tables);
+  Translated& result = out.result;
+  result.gpa = out.first.gpa;
+  if (out.first.kind == VsWalk::Kind::PageFault) {
+    result.cause = page_fault(access);
+    return out;
+  }
+  if (out.first.kind != VsWalk::Kind::Ok) {
+    result.implicit = true;
+    result.implicit_write = out.first.kind == VsWalk::Kind::ImplicitWrite;
+    result.cause = tables.outside() ? access_fault(access) : guest_page_fault(access);
+    return out;
+  }
+  const GuestPage page = g_stage(out.first.gpa, right_of(access));
+  if ((page.rights & right_of(access)) == 0) {
+    result.cause = guest_page_fault(access);
+    return out;
+  }
+  if (!memory_.contains(HostPhys(page.hpa), kPageSize)) {
+    result.cause = access_fault(access);
+    return out;
+  }
+  out.g_rights = page.rights;
+  result.ok = true;
+  result.rights = out.first.rights & page.rights;
+  result.hpa = page.hpa | (va & low_bits(12));
+  return out;
+}
+
+Translated Mmu::translate(std::uint64_t va, AccessKind access, Privilege privilege,
+                          std::uint64_t status, bool mark) {
+  const VsContext context{.satp = satp_,
+                          .privilege = privilege,
+                          .sum = (status & bit(18)) != 0,
+                          .mxr = (status & bit(19)) != 0};
+  return walk(va, access, context, mark).result;
+}
+
+bool Mmu::walk_and_fill(std::uint64_t va, AccessKind access, Privilege privilege,
+                        std::uint64_t status, uc_tlb_entry& entry) {
+  const VsContext context{.satp = satp_,
+                          .privilege = privilege,
+                          .sum = (status & bit(18)) != 0,
+                          .mxr = (status & bit(19)) != 0};
+  const Walk walked = walk(va, access, context, true);
+  if (!walked.result.ok) return false;
+  remember(va, walked);
+  return grant(va, access, walked.result.hpa & kPageMask, walked.result.rights, entry);
+}
+
+void Mmu::remember(std::uint64_t va, const Walk& walk) {
+  std::uint64_t leaf = walk.first.entry;
+  if (leaf == 0) leaf = pte::kR | pte::kW | pte::kX | pte::kD;  // no translation
+  if ((leaf & pte::kD) == 0) leaf &= ~pte::kW;
+  const std::uint64_t page = va >> 12;
+  leaves_[leaf_index(page)] = {page | tag_, (walk.result.hpa & kPageMask) | (leaf & kStageOne) |
+                                                std::uint64_t{walk.g_rights} << kStageTwoShift};
+  if (walk.first.shift >= 21) add(large_pages_, va >> 21);
+  if (walk.first.shift >= 30) add(huge_pages_, va >> 30);
+}
+
+bool Mmu::grant(std::uint64_t va, AccessKind access, std::uint64_t hpa, std::uint8_t rights,
+                uc_tlb_entry& entry) {
+  const std::uint64_t page = va >> 12;
+  const std::uint64_t host_page = (hpa - memory_.base().raw()) >> 12;
+  std::uint8_t& flags = memory_.page_flags()[host_page];
+  if (access == AccessKind::Fetch) {
+    if (has_code_[host_page] == 0) {
+      has_code_[host_page] = 1;
+      flags |= HostMemory::kCode;
+      if (written_in_[host_page] == era_) flush_engine();
+    }
+    add_code_page(va, hpa);
+  } else if (has_code_[host_page] == 0 && (flags & HostMemory::kCode) == 0) {
+    rights &= static_cast<std::uint8_t>(~kMayExecute);
+    if ((rights & kMayWrite) != 0) written_in_[host_page] = era_;
+  } else if ((rights & kMayExecute) == 0) {
+    rights |= kMayExecute;
+    drop_code_page(page);
+    if (std::find(forced_.begin(), forced_.end(), page) == forced_.end()) forced_.push_back(page);
+  }
+  if ((rights & kMayWrite) != 0) flags |= HostMemory::kWritten;
+  add(present_, page);
+  entry.paddr = hpa;
+  entry.perms = prot_of(rights);
+  return true;
+}
+
+void Mmu::set_satp(std::uint64_t satp) {
+  if (satp == satp_) return;
+  satp_ = satp;
+  flush_engine();
+  for (const AddressSpaceTag& known : spaces_) {
+    if (!known.used || known.satp != satp) continue;
+    tag_ = known.tag;
+    return;
+  }
+  new_tag();
+}
+
+void Mmu::new_tag() {
+  constexpr unsigned kTagShift = 52;
+  if (++next_tag_ == bit(64 - kTagShift) - 1) {
+    leaves_.fill({});
+    spaces_.fill({});
+    next_tag_ = 0;
+  }
+  tag_ = next_tag_ << kTagShift;
+  for (AddressSpaceTag& known : spaces_) {
+    if (known.satp == satp_) known.used = false;
+  }
+  spaces_[next_space_] = {satp_, tag_, true};
+  next_space_ = (next_space_ + 1) % kSpaces;
+}
+
+void Mmu::fence(std::uint64_t va) {
+  if (may_contain(large_pages_, va >> 21) || may_contain(huge_pages_, va >> 30)) {
+    fence_all();
+    return;
+  }
+  const std::uint64_t page = va >> 12;
+  Leaf& leaf = leaves_[leaf_index(page)];
+  if ((leaf.tag & low_bits(52)) == page) leaf.tag = ~std::uint64_t{0};
+  if (may_contain(present_, page)) flush_engine();
+}
+
+void Mmu::fence_all() {
+  spaces_.fill({});
+  new_tag();
+  large_pages_.fill(0);
+  huge_pages_.fill(0);
+  flush_engine();
+}
+
+void Mmu::forget_everything() {
+  generation_ = space_.generation();
+  root_ = space_.root().raw();
+  guest_pages_.fill({});
+  fence_all();
+}
+
+void Mmu::watch_generation() {
+  if (space_.generation() != generation_) forget_everything();
+}
+
+void Mmu::flush_engine() {
+  engine_.flush_tlb();
+  present_.fill(0);
+  forced_.clear();
+  ++era_;
+}
+
+void Mmu::add_code_page(std::uint64_t va, std::uint64_t hpa) {
+  const std::uint64_t page = va >> 12;
+  CodePage& known = code_pages_[leaf_index(page)];
+  if (known.page == page && known.hpa == hpa) return;
+  if (known.page != ~std::uint64_t{0}) blocks_.drop_page(known.page << 12);
+  known = {page, hpa};
+}
+
+void Mmu::drop_code_page(std::uint64_t page) {
+  CodePage& known = code_pages_[leaf_index(page)];
+  if (known.page != page) return;
+  blocks_.drop_page(page << 12);
+  known.page = ~std::uint64_t{0};
+}
+
+const std::uint8_t* Mmu::code(std::uint64_t va) {
+  const CodePage& known = code_pages_[leaf_index(va >> 12)];
+  if (known.page != va >> 12) return nullptr;
+  const std::byte* const page = memory_.data() + (known.hpa - memory_.base().raw());
+  return reinterpret_cast<const std::uint8_t*>(page) + (va & low_bits(12));
+}
+
+bool Mmu::is_plain_code(std::uint64_t va) const {
+  return std::find(forced_.begin(), forced_.end(), va >> 12) == forced_.end();
+}
+
+}  // namespace retrap::unicorn::riscv64

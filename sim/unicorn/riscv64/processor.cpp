@@ -1,0 +1,366 @@
+// The engine's set-up, its hooks, and what they emulate.
+#include "sim/unicorn/riscv64/processor.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "arch/riscv64/decode.h"
+
+namespace retrap::unicorn::riscv64 {
+namespace {
+
+using namespace retrap::riscv64;  // the names of the manual
+
+// mstatus of Unicorn 2.1.4 (QEMU 5.0): TVM where it is, TW at bit 29 and not 21.
+constexpr std::uint64_t kTvm = bit(20);
+constexpr std::uint64_t kTw = bit(29);
+
+constexpr std::uint32_t kSfenceMask = 0xfe00'7fff;
+constexpr std::uint32_t kSfence = 0x1200'0073;
+constexpr std::uint32_t kSret = 0x1020'0073;
+constexpr std::uint16_t kCsrSie = 0x104;
+constexpr std::uint16_t kCsrSip = 0x144;
+constexpr std::uint16_t kCsrSatp = 0x180;
+constexpr std::uint16_t kCsrTime = 0xc01;
+
+AccessKind kind_of(uc_mem_type type) {
+  if (type == UC_MEM_FETCH) return AccessKind::Fetch;
+  return type == UC_MEM_WRITE ? AccessKind::Store : AccessKind::Load;
+}
+
+bool is_system(std::uint32_t instruction) {
+  return (instruction & 0x7f) == 0x73;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Processor>> Processor::make(unsigned harts, HostMemory& memory, Clock& clock,
+                                                   AddressSpace& space) {
+  if (harts == 0 || harts > kMaxVcpus) {
+    return fail(ErrorCode::InvalidInput, "{} harts; there can be 1 to {}", harts, kMaxVcpus);
+  }
+  RETRAP_TRY(Engine engine, Engine::open({.arch = UC_ARCH_RISCV, .mode = UC_MODE_RISCV64}, memory));
+  // Not make_unique: the constructor is private.
+  std::unique_ptr<Processor> processor(new Processor(std::move(engine), memory, clock, space));
+  for (unsigned i = 0; i < harts; ++i) {
+    processor->harts_.push_back(std::make_unique<Hart>(*processor));
+  }
+  processor->active_ = processor->harts_.front().get();
+  for (const auto& hart : processor->harts_) hart->reset();
+  processor->activate(*processor->harts_.front());
+  return processor;
+}
+
+Processor::Processor(Engine engine, HostMemory& memory, Clock& clock, AddressSpace& space)
+    : engine_(std::move(engine)),
+      memory_(memory),
+      clock_(clock),
+      mmu_(memory, space, engine_, blocks_) {
+  hot_.block = &scratch_;
+  add_hooks();
+  // The engine starts in M-mode. It delivers nothing by itself but interrupts.
+  const auto write = [this](int id, std::uint64_t value) {
+    check(uc_reg_write(engine_.get(), id, &value), "reg_write");
+  };
+  write(UC_RISCV_REG_MIDELEG, kSupervisorInterrupts);
+  write(UC_RISCV_REG_MEDELEG, 0);
+  write(UC_RISCV_REG_MSTATUS, kTvm | kTw);
+  memory_.add_listener(this);
+}
+
+Processor::~Processor() {
+  memory_.remove_listener(this);
+}
+
+void Processor::add_hooks() {
+  engine_.add_hook(UC_HOOK_BLOCK, reinterpret_cast<void*>(&on_block), this);
+  engine_.add_hook(UC_HOOK_INTR, reinterpret_cast<void*>(&on_interrupt), this);
+  engine_.add_hook(UC_HOOK_TLB_FILL, reinterpret_cast<void*>(&on_tlb_fill), this);
+  engine_.add_hook(UC_HOOK_EDGE_GENERATED, reinterpret_cast<void*>(&on_new_block), this);
+  // Where such a hook is, the engine does not search its TLB for entries of each page that it
+  // translates a block from: (M1) makes that search needless. These never fire: nothing is
+  // unmapped. They must not cover host-physical addresses, which stores are looked up by.
+  const std::uint64_t base = memory_.base().raw();
+  const std::uint64_t end = base + memory_.size();
+  constexpr int kType = UC_HOOK_MEM_FETCH_UNMAPPED;
+  if (base != 0) engine_.add_hook(kType, reinterpret_cast<void*>(&on_never), this, 0, base - 1);
+  if (end != 0) {
+    engine_.add_hook(kType, reinterpret_cast<void*>(&on_never), this, end, ~std::uint64_t{0});
+  }
+}
+
+void Processor::activate(const Hart& hart) {
+  if (active_ == &hart) return;
+  for (const auto& other : harts_) {
+    if (other.get() != &hart) continue;
+    active_->park();
+    active_ = other.get();
+    active_->unpark();
+    mmu_.set_satp(active_->satp());
+    mmu_.flush_engine();  // SUM and MXR are in the entries
+  }
+}
+
+// ---- Hooks ------------------------------------------------------------------------------------
+
+void Processor::on_block(uc_engine* /*uc*/, std::uint64_t pc, std::uint32_t size, void* user) {
+  auto& self = *static_cast<Processor*>(user);
+  const BlockSlot& slot = self.blocks_.slot(pc);
+  const std::uint64_t count = self.hot_.count + slot.count();
+  if (slot.key == BlockSlot::key_of(pc, size) && count <= self.hot_.limit) [[likely]] {
+    self.hot_.count = count;
+    self.hot_.block = &slot;
+    return;
+  }
+  self.slow_block(pc, size);
+}
+
+void Processor::on_interrupt(uc_engine* /*uc*/, std::uint32_t number, void* user) {
+  static_cast<Processor*>(user)->interrupt(number);
+}
+
+bool Processor::on_tlb_fill(uc_engine* /*uc*/, std::uint64_t va, uc_mem_type type,
+                            uc_tlb_entry* entry, void* user) {
+  return static_cast<Processor*>(user)->fill(va, type, *entry);
+}
+
+// Code has changed, or is new: what was known about a block at this address is not true of it.
+void Processor::on_new_block(uc_engine* /*uc*/, uc_tb* block, uc_tb* /*previous*/, void* user) {
+  static_cast<Processor*>(user)->blocks_.drop(block->pc);
+}
+
+bool Processor::on_never(uc_engine* /*uc*/, uc_mem_type /*type*/, std::uint64_t /*at*/,
+                         int /*size*/, std::int64_t /*value*/, void* /*user*/) {
+  return false;
+}
+
+void Processor::stop_before(std::uint64_t pc, std::uint32_t size, BlockStop why) {
+  block_stop_ = why;
+  stopped_at_ = pc;
+  stopped_size_ = size;
+  check(uc_emu_stop(engine_.get()), "emu_stop");
+}
+
+// Whatever the slots do not know: first visits, pages that are not plain code, the limit.
+void Processor::slow_block(std::uint64_t pc, std::uint32_t size) {
+  if (!changed_code_.empty()) return stop_before(pc, size, BlockStop::Invalidate);
+  const bool plain = mmu_.is_plain_code(pc);
+  const std::uint8_t* bytes = plain ? mmu_.code(pc) : nullptr;
+  if (bytes == nullptr) {
+    const Translated fetched =
+        mmu_.translate(pc, AccessKind::Fetch, active_->privilege_now(), 0, true);
+    if (!fetched.ok) return stop_before(pc, size, BlockStop::NotFetched);
+    if (plain) mmu_.add_code_page(pc, align_down(fetched.hpa, kPageSize));
+    bytes = host_bytes(fetched.hpa);
+  }
+  // The last instruction may go on in the next page; blocks do not.
+  const auto in_page =
+      std::min<std::uint32_t>(size, static_cast<std::uint32_t>(kPageSize - (pc & (kPageSize - 1))));
+  const std::uint32_t count = count_instructions(bytes, in_page);
+  if (ends_with_sensitive(pc, bytes, in_page, size)) {
+    return stop_before(pc, size, BlockStop::Counter);
+  }
+  if (hot_.count + count > limit_) return stop_before(pc, size, BlockStop::Limit);
+  const auto offset =
+      static_cast<std::uint64_t>(bytes - reinterpret_cast<const std::uint8_t*>(memory_.data()));
+  BlockSlot& slot = plain && in_page == size ? blocks_.slot(pc) : scratch_;
+  slot = {BlockSlot::key_of(pc, size), BlockSlot::data_of(offset, count)};
+  hot_.count += count;
+  hot_.block = &slot;
+}
+
+bool Processor::ends_with_sensitive(std::uint64_t pc, const std::uint8_t* bytes,
+                                    std::uint32_t in_page, std::uint32_t size) {
+  if (in_page == size) {
+    std::uint32_t tail = 0;
+    if (size < sizeof(tail)) return false;
+    std::memcpy(&tail, bytes + size - sizeof(tail), sizeof(tail));
+    if (!is_system(tail)) return false;
+  }
+  const std::uint32_t last = offset_of_instruction(bytes, count_instructions(bytes, in_page) - 1);
+  return is_sensitive(instruction_at(pc + last));
+}
+
+// The engine would answer the counters from the host's time-stamp counter.
+bool Processor::is_sensitive(std::uint32_t instruction) const {
+  const auto access = decode_csr(instruction);
+  if (!access) return false;
+  if (access->csr >= 0xc00 && access->csr <= 0xc1f) return access->csr != kCsrTime;
+  return active_->emulates_interrupt_csrs() && (access->csr == kCsrSip || access->csr == kCsrSie);
+}
+
+bool Processor::fill(std::uint64_t va, uc_mem_type type, uc_tlb_entry& entry) {
+  if (identity_) {
+    entry.paddr = va;
+    entry.perms = UC_PROT_ALL;
+    return true;
+  }
+  const AccessKind access = kind_of(type);
+  const Privilege privilege = active_->privilege_now();
+  const auto status = [&]() -> std::uint64_t {
+    if (privilege == Privilege::Supervisor) return active_->read(UC_RISCV_REG_SSTATUS);
+    return std::exchange(active_->mxr_once, false) ? vsstatus::kMxr : 0;
+  };
+  if (mmu_.fill(va, access, privilege, status, entry)) return true;
+  failed_fill_ = {.happened = true, .va = va, .access = access};
+  return false;
+}
+
+// The engine has added 4 to the program counter, whatever the instruction's length.
+void Processor::interrupt(std::uint32_t number) {
+  const std::uint64_t pc = active_->read(UC_RISCV_REG_PC) - 4;
+  take_back_from(pc);
+  const Privilege privilege = active_->privilege_now();
+  const auto exit = [&](Cause cause, std::uint64_t value) {
+    exit_ = {.scause = static_cast<std::uint64_t>(cause),
+             .sepc = pc,
+             .stval = value,
+             .privilege = privilege};
+    has_exit_ = true;
+    check(uc_emu_stop(engine_.get()), "emu_stop");
+  };
+  const auto deliver = [&](Cause cause, std::uint64_t value) {
+    if (!trap(cause, value, pc)) return;
+    has_exit_ = true;
+    check(uc_emu_stop(engine_.get()), "emu_stop");
+  };
+  switch (static_cast<Cause>(number)) {
+    case Cause::EcallFromU:
+      if (privilege == Privilege::User) return deliver(Cause::EcallFromU, 0);
+      return exit(Cause::EcallFromVs, 0);
+    case Cause::IllegalInstruction: {
+      const std::uint32_t instruction = instruction_at(pc);
+      if (privilege_allows_emulation(privilege, instruction) && emulate_system(instruction)) {
+        ++hot_.count;
+        return;
+      }
+      return exit(cause_of(instruction, privilege), instruction);
+    }
+    case Cause::LoadMisaligned:
+    case Cause::StoreMisaligned: {
+      // Atomics: the engine takes all for loads, and gives no address.
+      const auto atomic = decode_memory(instruction_at(pc));
+      if (!atomic) return exit(Cause::HardwareError, pc);
+      return deliver(atomic->writes_memory() ? Cause::StoreMisaligned : Cause::LoadMisaligned,
+                     active_->x(atomic->rs1));
+    }
+    default: return exit(Cause::HardwareError, number);
+  }
+}
+
+// "Virtual Instruction Exception": what HS-mode could do, and VS- or VU-mode may not.
+Cause Processor::cause_of(std::uint32_t instruction, Privilege privilege) const {
+  if (const auto access = decode_csr(instruction)) {
+    const std::uint64_t scounteren = active_->read_csr(UC_RISCV_REG_SCOUNTEREN);
+    return csr_trap(*access, privilege, scounteren).value_or(Cause::IllegalInstruction);
+  }
+  const bool supervisor_only =
+      instruction == kSret || (instruction & kSfenceMask) == kSfence || instruction == kWfi;
+  return supervisor_only ? Cause::VirtualInstruction : Cause::IllegalInstruction;
+}
+
+// ---- Emulation --------------------------------------------------------------------------------
+
+bool Processor::privilege_allows_emulation(Privilege privilege, std::uint32_t instruction) const {
+  if (!is_system(instruction)) return false;
+  if (privilege == Privilege::Supervisor) return true;
+  const auto access = decode_csr(instruction);
+  return access && access->csr == kCsrTime &&
+         counter_is_visible(kCsrTime, privilege, active_->read_csr(UC_RISCV_REG_SCOUNTEREN));
+}
+
+bool Processor::emulate_system(std::uint32_t instruction) {
+  if ((instruction & kSfenceMask) == kSfence) {
+    const unsigned address = (instruction >> 15) & 31;
+    if (address == 0) {
+      mmu_.fence_all();
+    } else {
+      mmu_.fence(active_->x(address));
+    }
+    return true;
+  }
+  const auto access = decode_csr(instruction);
+  if (!access) return false;
+  if (access->csr == kCsrTime && !access->writes()) {
+    active_->set_x(access->rd, clock_.ns_at(hot_.count) / kNsPerTick);
+    return true;
+  }
+  return access->csr == kCsrSatp && emulate_satp(*access);
+}
+
+bool Processor::emulate_satp(const CsrInstruction& access) {
+  const std::uint64_t old = active_->satp();
+  if (access.writes()) {
+    const std::uint64_t now = access.apply(old, operand(access));
+    if (satp_is_supported(now)) {
+      active_->set_satp(now);
+      mmu_.set_satp(now);
+    }
+  }
+  active_->set_x(access.rd, old);
+  return true;
+}
+
+void Processor::emulate_interrupt_csr(const CsrInstruction& access) {
+  const bool is_sip = access.csr == kCsrSip;
+  const std::uint64_t old = is_sip ? active_->pending() : active_->read_csr(UC_RISCV_REG_SIE);
+  if (access.writes()) {
+    const std::uint64_t now = access.apply(old, operand(access));
+    if (is_sip) {
+      active_->set_software_pending((now & kSsip) != 0);
+    } else {
+      active_->write_csr(UC_RISCV_REG_SIE, now);
+      active_->choose_visible();
+    }
+  }
+  active_->set_x(access.rd, old);
+}
+
+std::uint64_t Processor::operand(const CsrInstruction& access) const {
+  return access.immediate ? access.source : active_->x(access.source);
+}
+
+// ---- Code -------------------------------------------------------------------------------------
+
+const std::uint8_t* Processor::host_bytes(std::uint64_t hpa) const {
+  return reinterpret_cast<const std::uint8_t*>(memory_.data()) + (hpa - memory_.base().raw());
+}
+
+std::optional<std::uint16_t> Processor::fetch(std::uint64_t va) {
+  const Translated fetched =
+      mmu_.translate(va, AccessKind::Fetch, active_->privilege_now(), 0, false);
+  if (!fetched.ok || (va & 1) != 0) return std::nullopt;
+  std::uint16_t half = 0;
+  std::memcpy(&half, host_bytes(fetched.hpa), sizeof(half));
+  return half;
+}
+
+std::uint32_t Processor::instruction_at(std::uint64_t va) {
+  const auto low = fetch(va);
+  if (!low) return 0;
+  if (instruction_length(*low) == 2) return *low;
+  const auto high = fetch(va + 2);
+  return high ? static_cast<std::uint32_t>(*high) << 16 | *low : 0;
+}
+
+// Not at once: it may come from a walk inside a hook.
+void Processor::code_page_written(HostPhys page) {
+  changed_code_.push_back(page);
+  hot_.limit = 0;
+}
+
+// Translations are found by virtual address: in M-mode, whose fills answer va = hpa for a while.
+void Processor::invalidate_code() {
+  const std::vector<HostPhys> pages = std::exchange(changed_code_, {});
+  identity_ = true;
+  active_->in_machine_mode([&] {
+    for (const HostPhys page : pages) {
+      check(uc_ctl_remove_cache(engine_.get(), page.raw(), page.raw() + kPageSize), "remove_cache");
+    }
+    return 0;
+  });
+  identity_ = false;
+}
+
+}  // namespace retrap::unicorn::riscv64

@@ -1,0 +1,146 @@
+// One Unicorn engine as the harts of one VM.
+#pragma once
+
+#include <unicorn/unicorn.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "arch/riscv64/cpu.h"
+#include "sim/unicorn/engine.h"
+#include "sim/unicorn/riscv64/block_counts.h"
+#include "sim/unicorn/riscv64/hart.h"
+#include "sim/unicorn/riscv64/mmu.h"
+#include "vmm/clock.h"
+
+namespace retrap::unicorn::riscv64 {
+
+using retrap::riscv64::RawExit;
+
+/// Runs the harts of a VM by turns on one engine: code stays coherent, and a switch costs a context
+/// and a TLB flush.
+///
+/// The engine runs S-mode where real hardware would run VS-mode, with TVM (satp and SFENCE.VMA trap
+/// to the hooks here, which emulate them) and TW (WFI traps). It counts instructions at every block
+/// and takes back what a block did not retire.
+class Processor final : public retrap::riscv64::CpuSet, CodeListener {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<Processor>> make(unsigned harts, HostMemory& memory,
+                                                               Clock& clock, AddressSpace& space);
+  ~Processor() override;
+
+  [[nodiscard]] unsigned size() const override { return static_cast<unsigned>(harts_.size()); }
+  [[nodiscard]] retrap::riscv64::Cpu& cpu(unsigned index) override { return *harts_[index]; }
+
+  // For the harts.
+  [[nodiscard]] Engine& engine() { return engine_; }
+  [[nodiscard]] Mmu& mmu() { return mmu_; }
+  [[nodiscard]] Clock& clock() { return clock_; }
+  /// Makes `hart` the one whose state the engine holds.
+  void activate(const Hart& hart);
+  [[nodiscard]] const RawExit& run(Hart& hart);
+  /// The half-word at `va` as a fetch of the active hart reads it.
+  [[nodiscard]] std::optional<std::uint16_t> fetch(std::uint64_t va);
+
+ private:
+  Processor(Engine engine, HostMemory& memory, Clock& clock, AddressSpace& space);
+  void add_hooks();
+
+  /// What the block hook touches, close together.
+  struct Hot {
+    std::uint64_t count = 0;           ///< retired, the current block included
+    std::uint64_t limit = 0;           ///< to be reached at most; 0 where every block wants a look
+    const BlockSlot* block = nullptr;  ///< never null; the current one
+  };
+  /// Why the engine was stopped at the start of a block that has not run.
+  enum class BlockStop : std::uint8_t {
+    None,
+    Limit,       ///< it goes beyond the limit
+    Counter,     ///< it ends with a CSR that must not run natively
+    NotFetched,  ///< its page got X for stores only
+    Invalidate,  ///< code that the host has changed must go first
+  };
+  /// Where to stop in the middle of a block.
+  struct StopPoint {
+    std::uint64_t pc = 0;
+    bool armed = false;
+    bool reached = false;
+    bool at_csr = false;  ///< the instruction there is one of BlockStop::Counter
+  };
+  struct FailedFill {
+    bool happened = false;
+    std::uint64_t va = 0;
+    AccessKind access = AccessKind::Load;
+  };
+
+  // Hooks.
+  static void on_block(uc_engine* uc, std::uint64_t pc, std::uint32_t size, void* user);
+  static void on_interrupt(uc_engine* uc, std::uint32_t number, void* user);
+  static bool on_tlb_fill(uc_engine* uc, std::uint64_t va, uc_mem_type type, uc_tlb_entry* entry,
+                          void* user);
+  static void on_new_block(uc_engine* uc, uc_tb* block, uc_tb* previous, void* user);
+  static bool on_never(uc_engine* uc, uc_mem_type type, std::uint64_t at, int size,
+                       std::int64_t value, void* user);
+
+  void slow_block(std::uint64_t pc, std::uint32_t size);
+  void stop_before(std::uint64_t pc, std::uint32_t size, BlockStop why);
+  [[nodiscard]] bool is_sensitive(std::uint32_t instruction) const;
+  [[nodiscard]] bool ends_with_sensitive(std::uint64_t pc, const std::uint8_t* bytes,
+                                         std::uint32_t in_page, std::uint32_t size);
+  void interrupt(std::uint32_t number);
+  [[nodiscard]] bool fill(std::uint64_t va, uc_mem_type type, uc_tlb_entry& entry);
+
+  /// The exception that `instruction` raises, having been refused.
+  [[nodiscard]] Cause cause_of(std::uint32_t instruction, Privilege privilege) const;
+  [[nodiscard]] bool privilege_allows_emulation(Privilege privilege,
+                                                std::uint32_t instruction) const;
+  /// Emulates what traps because of TVM, and RDTIME. False: not one of these, or not allowed.
+  [[nodiscard]] bool emulate_system(std::uint32_t instruction);
+  [[nodiscard]] bool emulate_satp(const retrap::riscv64::CsrInstruction& access);
+  /// SIP and SIE while some of their bits are hidden from the engine.
+  void emulate_interrupt_csr(const retrap::riscv64::CsrInstruction& access);
+  [[nodiscard]] std::uint64_t operand(const retrap::riscv64::CsrInstruction& access) const;
+
+  // The loop.
+  [[nodiscard]] uc_err enter(StopPoint& stop);
+  [[nodiscard]] bool after_run(uc_err error, StopPoint& stop);
+  [[nodiscard]] bool after_block_stop(StopPoint& stop);
+  [[nodiscard]] bool after_failed_fill(StopPoint& stop);
+  [[nodiscard]] bool at_sensitive(std::uint64_t pc);
+  [[nodiscard]] bool trap(Cause cause, std::uint64_t value, std::uint64_t pc);
+  [[nodiscard]] bool leave(const RawExit& exit);
+  void take_back_from(std::uint64_t pc);
+  void invalidate_code();
+  [[nodiscard]] std::uint64_t hot_limit() const;
+
+  [[nodiscard]] const std::uint8_t* host_bytes(std::uint64_t hpa) const;
+  /// The instruction at `va`, which runs or has just run; 0 where it cannot be read.
+  [[nodiscard]] std::uint32_t instruction_at(std::uint64_t va);
+
+  void code_page_written(HostPhys page) override;
+
+  Engine engine_;
+  HostMemory& memory_;
+  Clock& clock_;
+  BlockCounts blocks_;
+  Mmu mmu_;
+  Hot hot_;
+  BlockSlot scratch_;  ///< the current block where it is not in a slot
+  std::uint64_t limit_ = 0;
+
+  std::vector<std::unique_ptr<Hart>> harts_;
+  Hart* active_ = nullptr;  ///< never null after make()
+
+  RawExit exit_;
+  bool has_exit_ = false;  ///< a hook has set exit_ and stopped the engine
+  BlockStop block_stop_ = BlockStop::None;
+  std::uint64_t stopped_at_ = 0;    ///< the block of block_stop_
+  std::uint32_t stopped_size_ = 0;  ///< in bytes
+  FailedFill failed_fill_;
+  unsigned spurious_ = 0;  ///< failed fills in a row whose walk then succeeded
+  bool identity_ = false;  ///< fills answer host-physical addresses: invalidate_code()
+  std::vector<HostPhys> changed_code_;
+};
+
+}  // namespace retrap::unicorn::riscv64

@@ -1,0 +1,233 @@
+// The run loop: enter the engine, see why it came back, until there is an exit.
+#include <algorithm>
+
+#include "arch/riscv64/decode.h"
+#include "sim/unicorn/riscv64/processor.h"
+
+namespace retrap::unicorn::riscv64 {
+namespace {
+
+using namespace retrap::riscv64;  // the names of the manual
+
+/// A fill that fails and a walk that succeeds at once afterwards: once for MXR in U-mode.
+constexpr unsigned kMaxSpurious = 4;
+
+constexpr std::uint64_t page_of(std::uint64_t va) {
+  return va & ~(kPageSize - 1);
+}
+
+}  // namespace
+
+const RawExit& Processor::run(Hart& hart) {
+  activate(hart);
+  mmu_.watch_generation();
+  hot_.count = clock_.retired();
+  limit_ = clock_.stop_at();
+  spurious_ = 0;
+  StopPoint stop;
+  for (;;) {
+    if (!changed_code_.empty()) invalidate_code();
+    hot_.limit = hot_limit();
+    if (hot_.count >= limit_) {
+      (void)leave({.scause = kInterrupt | kSupervisorTimer, .sepc = hart.read(UC_RISCV_REG_PC)});
+      break;
+    }
+    const uc_err error = enter(stop);
+    if (after_run(error, stop)) break;
+  }
+  clock_.retire_to(hot_.count);
+  return exit_;
+}
+
+// A limit of 0 sends every block through slow_block().
+std::uint64_t Processor::hot_limit() const {
+  return active_->emulates_interrupt_csrs() ? 0 : limit_;
+}
+
+/// Runs from the program counter; where `stop` is armed, to its address at most. To stop in the
+/// middle of a block, the block is translated anew up to there.
+uc_err Processor::enter(StopPoint& stop) {
+  uc_engine* const uc = engine_.get();
+  const std::uint64_t pc = active_->read(UC_RISCV_REG_PC);
+  if (stop.armed) {
+    check(uc_ctl_remove_cache(uc, pc, pc + 1), "remove_cache");
+    check(uc_ctl_set_exits(uc, &stop.pc, 1), "set_exits");
+  }
+  failed_fill_.happened = false;
+  has_exit_ = false;
+  block_stop_ = BlockStop::None;
+  const uc_err error = engine_.start(pc);
+  stop.reached = false;
+  if (!stop.armed) return error;
+  check(uc_ctl_set_exits(uc, nullptr, 0), "set_exits");
+  const FailedFill failed = failed_fill_;
+  // A block of no instructions at the exit itself would survive the engine's own clean-up.
+  check(uc_ctl_remove_cache(uc, stop.pc - 1, stop.pc + 1), "remove_cache");
+  failed_fill_ = failed;
+  stop.armed = false;
+  stop.reached = error == UC_ERR_OK && !has_exit_ && block_stop_ == BlockStop::None &&
+                 !failed.happened && active_->read(UC_RISCV_REG_PC) == stop.pc;
+  return error;
+}
+
+/// True where there is an exit.
+bool Processor::after_run(uc_err error, StopPoint& stop) {
+  const StopPoint was = stop;
+  stop = {};
+  if (was.reached) return was.at_csr && at_sensitive(was.pc);
+  if (has_exit_) {
+    active_->write(UC_RISCV_REG_PC, exit_.sepc);
+    return true;
+  }
+  if (block_stop_ == BlockStop::NotFetched) {
+    active_->write(UC_RISCV_REG_PC, stopped_at_);
+    failed_fill_ = {.happened = true, .va = page_of(stopped_at_), .access = AccessKind::Fetch};
+  } else if (block_stop_ != BlockStop::None) {
+    return after_block_stop(stop);
+  }
+  if (failed_fill_.happened) return after_failed_fill(stop);
+  const std::uint64_t pc = active_->read(UC_RISCV_REG_PC);
+  if (error == UC_ERR_INSN_INVALID) {  // how the engine says EBREAK
+    take_back_from(pc);
+    return trap(Cause::Breakpoint, pc, pc);
+  }
+  return leave({.scause = static_cast<std::uint64_t>(Cause::HardwareError),
+                .sepc = pc,
+                .stval = static_cast<std::uint64_t>(error)});
+}
+
+// The block at stopped_at_ has not run.
+bool Processor::after_block_stop(StopPoint& stop) {
+  active_->write(UC_RISCV_REG_PC, stopped_at_);
+  if (block_stop_ == BlockStop::Invalidate) return false;
+  const std::uint64_t hpa =
+      mmu_.translate(stopped_at_, AccessKind::Fetch, active_->privilege_now(), 0, true).hpa;
+  const std::uint8_t* const bytes = host_bytes(hpa);
+  const auto in_page = std::min<std::uint32_t>(
+      stopped_size_, static_cast<std::uint32_t>(kPageSize - (stopped_at_ & (kPageSize - 1))));
+  const std::uint64_t room = limit_ - hot_.count;
+  std::uint64_t runs = count_instructions(bytes, in_page);
+  bool at_csr = false;
+  if (block_stop_ == BlockStop::Counter) {
+    --runs;
+    at_csr = runs <= room;
+  }
+  if (runs > room) runs = room;
+  if (runs == 0) return at_csr && room != 0 && at_sensitive(stopped_at_);
+  stop = {.pc = stopped_at_ + offset_of_instruction(bytes, static_cast<std::uint32_t>(runs)),
+          .armed = true,
+          .at_csr = at_csr && runs < room};
+  return false;
+}
+
+bool Processor::at_sensitive(std::uint64_t pc) {
+  const std::uint32_t instruction = instruction_at(pc);
+  const auto access = decode_csr(instruction);
+  const Privilege privilege = active_->privilege_now();
+  const bool counter = !access || access->csr >= 0xc00;
+  if (!counter && privilege == Privilege::Supervisor) {
+    emulate_interrupt_csr(*access);
+    active_->write(UC_RISCV_REG_PC, pc + 4);
+    ++hot_.count;
+    return false;
+  }
+  return leave({.scause = static_cast<std::uint64_t>(cause_of(instruction, privilege)),
+                .sepc = pc,
+                .stval = instruction,
+                .privilege = privilege});
+}
+
+// The engine has left with the program counter at the faulting instruction.
+bool Processor::after_failed_fill(StopPoint& stop) {
+  const std::uint64_t pc = active_->read(UC_RISCV_REG_PC);
+  AccessKind access = failed_fill_.access;
+  std::uint64_t va = failed_fill_.va;
+  std::uint64_t address_offset = 0;
+  std::optional<MemoryInstruction> instruction;
+  if (access == AccessKind::Fetch) {
+    if (page_of(pc) == page_of(va)) {
+      va = pc;
+    } else {
+      // The second half of an instruction, found when the block was translated: nothing has run.
+      va = page_of(va);
+      if (pc != va - 2) {
+        stop = {.pc = va - 2, .armed = true};
+        return false;
+      }
+    }
+  } else {
+    take_back_from(pc);
+    instruction = decode_memory(instruction_at(pc));
+    if (instruction) {
+      const std::uint64_t address =
+          active_->x(instruction->rs1) + static_cast<std::uint64_t>(instruction->offset);
+      va = page_of(address) == page_of(va) ? address : page_of(va);
+      address_offset = va - address;
+      // SC and the AMOs load first.
+      if (instruction->writes_memory()) access = AccessKind::Store;
+    }
+  }
+  const Privilege privilege = active_->privilege_now();
+  const std::uint64_t status = active_->read_csr(UC_RISCV_REG_SSTATUS);
+  const Translated walk = mmu_.translate(va, access, privilege, status, true);
+  if (walk.ok) {
+    active_->mxr_once = privilege == Privilege::User && (status & vsstatus::kMxr) != 0;
+    if (++spurious_ <= kMaxSpurious) return false;
+    return leave({.scause = static_cast<std::uint64_t>(Cause::HardwareError),
+                  .sepc = pc,
+                  .stval = va,
+                  .privilege = privilege});
+  }
+  spurious_ = 0;
+  if (walk.cause < Cause::InstructionGuestPageFault) return trap(walk.cause, va, pc);
+  std::uint64_t htinst = instruction ? transformed(*instruction, address_offset) : 0;
+  if (walk.implicit) htinst = walk.implicit_write ? kImplicitWrite : kImplicitRead;
+  return leave({.scause = static_cast<std::uint64_t>(walk.cause),
+                .sepc = pc,
+                .stval = va,
+                .htval = walk.gpa >> 2,
+                .htinst = htinst,
+                .privilege = privilege});
+}
+
+/// Delivers an exception to the guest's S-mode. True where that cannot work: a double trap.
+bool Processor::trap(Cause cause, std::uint64_t value, std::uint64_t pc) {
+  const bool supervisor = active_->privilege_now() == Privilege::Supervisor;
+  if (!supervisor) active_->write(UC_RISCV_REG_PRIV, 1);
+  const std::uint64_t vector = active_->read(UC_RISCV_REG_STVEC) & ~std::uint64_t{3};
+  if (supervisor && pc == vector) {
+    return leave({.scause = static_cast<std::uint64_t>(Cause::DoubleTrap),
+                  .sepc = pc,
+                  .stval = value,
+                  .htval = static_cast<std::uint64_t>(cause)});
+  }
+  std::uint64_t status = active_->read(UC_RISCV_REG_SSTATUS);
+  const bool enabled = (status & vsstatus::kSie) != 0;
+  status &= ~(vsstatus::kSie | vsstatus::kSpie | vsstatus::kSpp);
+  if (enabled) status |= vsstatus::kSpie;
+  if (supervisor) status |= vsstatus::kSpp;
+  active_->write(UC_RISCV_REG_SSTATUS, status);
+  active_->write(UC_RISCV_REG_SCAUSE, static_cast<std::uint64_t>(cause));
+  active_->write(UC_RISCV_REG_STVAL, value);
+  active_->write(UC_RISCV_REG_SEPC, pc);
+  active_->write(UC_RISCV_REG_PC, vector);
+  return false;
+}
+
+bool Processor::leave(const RawExit& exit) {
+  exit_ = exit;
+  return true;
+}
+
+/// Instructions of the current block from `pc` on were not retired.
+void Processor::take_back_from(std::uint64_t pc) {
+  const BlockSlot& block = *hot_.block;
+  const std::uint64_t start = block.pc();
+  if (pc < start || page_of(pc) != page_of(start)) return;
+  const std::uint8_t* const bytes =
+      reinterpret_cast<const std::uint8_t*>(memory_.data()) + block.host_offset();
+  const std::uint32_t before = count_instructions(bytes, static_cast<std::uint32_t>(pc - start));
+  if (before < block.count()) hot_.count -= block.count() - before;
+}
+
+}  // namespace retrap::unicorn::riscv64
