@@ -1,0 +1,73 @@
+// The simulated machine without a guest: options, memory, refusals.
+#include "sim/machine.h"
+
+#include <gmock/gmock.h>
+
+#include "sim/host_ram.h"
+#include "tests/support/matchers.h"
+
+namespace retrap {
+namespace {
+
+using namespace retrap::literals;
+using test::FailsSaying;
+using test::FailsWith;
+using test::Succeeds;
+
+TEST(HostRam, IsZeroedAndWritable) {
+  auto ram = HostRam::map(1_MiB);
+  ASSERT_THAT(ram, Succeeds());
+
+  EXPECT_EQ(ram->bytes().size(), 1_MiB);
+  EXPECT_EQ(ram->bytes().back(), std::byte{0});
+  ram->bytes().back() = std::byte{1};
+  const HostRam moved = std::move(*ram);
+  EXPECT_EQ(moved.bytes().back(), std::byte{1});
+}
+
+TEST(HostRam, SaysWhereTheOperatingSystemRefuses) {
+  EXPECT_THAT(HostRam::map(0), FailsWith(ErrorCode::InvalidInput));
+  EXPECT_THAT(HostRam::map(std::uint64_t{1} << 62), FailsSaying(ErrorCode::NoMemory, "0x40000"));
+}
+
+TEST(Machine, RefusesMemoryThatIsNone) {
+  EXPECT_THAT(Machine::create({.memory_bytes = 100}), FailsWith(ErrorCode::InvalidInput));
+  EXPECT_THAT(Machine::create({.memory_bytes = 2048_GiB}), FailsWith(ErrorCode::InvalidInput));
+}
+
+TEST(Machine, HasTheMemoryThatItWasGiven) {
+  const auto machine = Machine::create({.memory_bytes = 64_MiB});
+  ASSERT_THAT(machine, Succeeds());
+
+  EXPECT_EQ((*machine)->frames().bytes_free(), 64_MiB);
+  EXPECT_EQ((*machine)->frames().memory().base(), 0x1'0000'0000_hpa);
+}
+
+TEST(Machine, HasNothingToRunWithoutAVm) {
+  const auto machine = *Machine::create({});
+
+  const RunReport report = machine->run(1000);
+
+  EXPECT_EQ(report.reason, StopReason::PoweredOff);
+  EXPECT_EQ(report.detail, "there is no VM");
+  EXPECT_EQ(report.instructions, 0u);
+}
+
+TEST(Machine, AddsNothingForABadConfiguration) {
+  const auto machine = *Machine::create({});
+  const std::uint64_t free = machine->frames().bytes_free();
+  VmConfig config;
+  config.cpu_num = 0;
+
+  EXPECT_THAT(machine->add_vm(config, {}), FailsSaying(ErrorCode::InvalidInput, "cpu_num"));
+
+  EXPECT_EQ(machine->vm_num(), 0u);
+  EXPECT_EQ(machine->frames().bytes_free(), free);
+}
+
+TEST(Machine, HasOneDigestBeforeAnythingHappens) {
+  EXPECT_EQ((*Machine::create({}))->digest(), (*Machine::create({.seed = 9}))->digest());
+}
+
+}  // namespace
+}  // namespace retrap

@@ -1,0 +1,179 @@
+// Turns: fair, drawn from the seed, and the same however often the run is stopped.
+#include "sim/scheduler.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/support/matchers.h"
+#include "tests/support/scripted_host.h"
+
+namespace retrap {
+namespace {
+
+using namespace retrap::literals;
+using test::Succeeds;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+/// Who retired how much, in order: the schedule as the guests see it.
+class Journal final : public Observer {
+ public:
+  void on_exit(const ExitEvent& event) override {
+    entries.push_back(fmt::format("vm{}.{} at {}: {}", index(event.vm), index(event.vcpu),
+                                  event.retired, name(event.reason)));
+  }
+  std::vector<std::string> entries;
+};
+
+/// `vms` VMs of one vCPU each, on one clock.
+class Guests {
+ public:
+  Guests(std::uint32_t vms, std::uint64_t seed, std::uint64_t slice)
+      : scheduler(hypervisor, host.clock(), seed, slice) {
+    for (std::uint32_t id = 1; id <= vms; ++id) {
+      VmConfig config = host.config(0);
+      config.id = id;
+      auto vm = *Vm::create(std::move(config), host, console);
+      vm->set_observer(&journal);
+      EXPECT_THAT(hypervisor.adopt(std::move(vm)), Succeeds());
+    }
+    hypervisor.boot_all();
+  }
+
+  scripted::ScriptedVcpu& cpu(std::size_t vm) {
+    return dynamic_cast<scripted::ScriptedBoard&>(hypervisor.vm(vm).board()).vcpu(kBootVcpu);
+  }
+
+  /// `count` exits, `after` instructions apart.
+  static scripted::Script busy(std::size_t count, std::uint64_t after) {
+    return scripted::Script(count, {.exit = exits::Nothing{}, .after = after});
+  }
+
+  test::ScriptedHost host;
+  test::ConsoleText console;
+  Journal journal;
+  Hypervisor hypervisor;
+  Scheduler scheduler;
+};
+
+std::vector<std::string> journal_of(std::uint64_t seed, std::uint64_t slice,
+                                    std::uint64_t budget = kNever) {
+  Guests guests(3, seed, slice);
+  guests.cpu(0).play(Guests::busy(60, 5003));
+  guests.cpu(1).play(Guests::busy(40, 10007));
+  guests.cpu(2).play(Guests::busy(100, 1501));
+  for (std::uint64_t limit = budget; guests.hypervisor.fate(0) == VmFate::Alive ||
+                                     guests.hypervisor.fate(1) == VmFate::Alive ||
+                                     guests.hypervisor.fate(2) == VmFate::Alive;) {
+    const auto stop = guests.scheduler.run(limit);
+    if (stop == Scheduler::Stop::BudgetSpent) limit += budget;
+    EXPECT_NE(stop, Scheduler::Stop::Deadlocked);
+  }
+  return guests.journal.entries;
+}
+
+TEST(Scheduler, RunsEveryVmToItsEnd) {
+  const auto journal = journal_of(1, 0);
+
+  for (const std::string vm : {"vm1.0", "vm2.0", "vm3.0"}) {
+    EXPECT_THAT(journal, Contains(::testing::AllOf(HasSubstr(vm), HasSubstr("system-down"))));
+  }
+}
+
+TEST(Scheduler, TakesTurns) {
+  const auto journal = journal_of(1, 0);
+
+  std::size_t changes = 0;
+  for (std::size_t i = 1; i < journal.size(); ++i) {
+    if (journal[i].substr(0, 5) != journal[i - 1].substr(0, 5)) ++changes;
+  }
+  EXPECT_GT(changes, 10u);
+}
+
+TEST(Scheduler, DrawsTheSameTurnsFromTheSameSeed) {
+  EXPECT_EQ(journal_of(1, 0), journal_of(1, 0));
+  EXPECT_NE(journal_of(1, 0), journal_of(2, 0));
+}
+
+TEST(Scheduler, KeepsItsTurnsHoweverOftenItIsStopped) {
+  const auto journal = journal_of(3, 0);
+
+  for (const std::uint64_t slice : {97u, 1000u, 50021u})
+    EXPECT_EQ(journal_of(3, slice), journal);
+  for (const std::uint64_t budget : {331u, 9999u}) EXPECT_EQ(journal_of(3, 0, budget), journal);
+}
+
+TEST(Scheduler, StopsAtItsLimitExactly) {
+  Guests guests(2, 1, 0);
+  guests.cpu(0).play(Guests::busy(1000, 1000));
+  guests.cpu(1).play(Guests::busy(1000, 1000));
+
+  EXPECT_EQ(guests.scheduler.run(123'457), Scheduler::Stop::BudgetSpent);
+  EXPECT_EQ(guests.host.clock().retired(), 123'457u);
+  EXPECT_EQ(guests.scheduler.run(123'457), Scheduler::Stop::BudgetSpent);
+  EXPECT_EQ(guests.host.clock().retired(), 123'457u);
+}
+
+TEST(Scheduler, SkipsIdleTimeToTheNextAlarm) {
+  Guests guests(1, 1, 0);
+  auto device = std::make_unique<test::ProbeDevice>(8);
+  device->deadline = 1'000'000;
+  ASSERT_THAT(guests.hypervisor.vm(0).add_mmio_device(0_gpa, std::move(device), 5), Succeeds());
+  guests.cpu(0).play(
+      {{.exit = exits::Halt{}, .after = 10}, {.exit = exits::Nothing{}, .after = 10}});
+
+  EXPECT_EQ(guests.scheduler.run(kNever), Scheduler::Stop::GuestEnded);
+
+  EXPECT_EQ(guests.host.clock().retired(), 20u);
+  EXPECT_EQ(guests.host.clock().now_ns(), 1'000'010u);
+}
+
+TEST(Scheduler, SaysThatNothingWillEverHappen) {
+  Guests guests(2, 1, 0);
+  guests.cpu(0).play({{exits::Halt{}}});
+  guests.cpu(1).play({{exits::CpuDown{}}});
+
+  EXPECT_EQ(guests.scheduler.run(kNever), Scheduler::Stop::Deadlocked);
+  EXPECT_EQ(guests.scheduler.run(kNever), Scheduler::Stop::Deadlocked);
+}
+
+/// Ticks for ever, and nobody listens.
+class Ticker final : public AlarmSink {
+ public:
+  explicit Ticker(Clock& clock) : clock_(clock), id_(clock.add_alarm(this)) {
+    clock_.set_alarm(id_, 1);
+  }
+  void on_alarm(std::uint64_t now_ns) override { clock_.set_alarm(id_, now_ns + 1000); }
+
+ private:
+  Clock& clock_;
+  Clock::AlarmId id_;
+};
+
+TEST(Scheduler, DoesNotWaitForeverForATimerThatWakesNobody) {
+  Guests guests(1, 1, 0);
+  const Ticker ticker(guests.host.clock());
+  guests.cpu(0).play({{exits::Halt{}}});
+
+  EXPECT_EQ(guests.scheduler.run(kNever), Scheduler::Stop::Deadlocked);
+}
+
+TEST(Scheduler, DoesNotRunForeverWithoutAnInstruction) {
+  Guests guests(1, 1, 0);
+  guests.cpu(0).play({{.exit = exits::Nothing{}, .repeats = kNever}});
+
+  EXPECT_EQ(guests.scheduler.run(kNever), Scheduler::Stop::Deadlocked);
+}
+
+TEST(Scheduler, HasNothingToRunWithoutAVm) {
+  Guests guests(0, 1, 0);
+
+  EXPECT_EQ(guests.scheduler.run(kNever), Scheduler::Stop::GuestEnded);
+}
+
+}  // namespace
+}  // namespace retrap

@@ -1,0 +1,250 @@
+// What exits mean, between several vCPUs and several VMs.
+#include "vmm/hypervisor.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/support/matchers.h"
+#include "tests/support/scripted_host.h"
+
+namespace retrap {
+namespace {
+
+using namespace retrap::literals;
+using scripted::Answer;
+using scripted::CpuUpAnswered;
+using scripted::Entered;
+using scripted::Returned;
+using scripted::ScriptedInterrupts;
+using test::FailsSaying;
+using test::Succeeds;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+/// One VM of three vCPUs with the hardware ids 0x100, 0x101, 0x102.
+class AHypervisor : public ::testing::Test {
+ public:
+  AHypervisor() { EXPECT_THAT(add(1), Succeeds()); }
+
+  Result<Vm*> add(std::uint32_t id) {
+    VmConfig config = host_.config();
+    config.id = id;
+    config.cpu_num = 3;
+    config.phys_cpu_ids = {0x100, 0x101, 0x102};
+    return Vm::create(std::move(config), host_, console_).and_then([&](std::unique_ptr<Vm> vm) {
+      return hypervisor_.adopt(std::move(vm));
+    });
+  }
+
+  [[nodiscard]] scripted::ScriptedBoard& board() {
+    return dynamic_cast<scripted::ScriptedBoard&>(hypervisor_.vm(0).board());
+  }
+  [[nodiscard]] scripted::ScriptedVcpu& cpu(std::uint32_t id) { return board().vcpu(VcpuId{id}); }
+  [[nodiscard]] VcpuActivity activity(std::uint32_t id) {
+    return hypervisor_.activity({0, VcpuId{id}});
+  }
+
+  /// Boots, and lets vCPU 0 take `exit`.
+  AfterExit takes(const ExitReason& exit) {
+    hypervisor_.boot_all();
+    cpu(0).play({{exit}});
+    return hypervisor_.run({0, kBootVcpu});
+  }
+
+  test::ScriptedHost host_;
+  test::ConsoleText console_;
+  Hypervisor hypervisor_;
+};
+
+TEST_F(AHypervisor, BootsOnlyTheBootProcessor) {
+  hypervisor_.boot_all();
+
+  EXPECT_EQ(activity(0), VcpuActivity::Runnable);
+  EXPECT_EQ(activity(1), VcpuActivity::Off);
+  EXPECT_EQ(hypervisor_.vm(0).state(), VmState::Running);
+}
+
+TEST_F(AHypervisor, RefusesASecondVmWithTheSameId) {
+  EXPECT_THAT(add(1), FailsSaying(ErrorCode::AlreadyExists, "vm 1"));
+  EXPECT_THAT(add(2), Succeeds());
+  EXPECT_EQ(hypervisor_.vm_num(), 2u);
+}
+
+TEST_F(AHypervisor, AnswersEveryHypercallWithTheArchitecturesCode) {
+  for (const std::uint64_t number :
+       {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{3}, std::uint64_t{4},
+        std::uint64_t{5}, std::uint64_t{6}, std::uint64_t{7}, std::uint64_t{8},
+        ~std::uint64_t{0}}) {
+    EXPECT_EQ(takes(exits::Hypercall{number, {}}), AfterExit::Continue);
+    EXPECT_THAT(cpu(0).answers(),
+                ElementsAre(Answer(Returned{scripted::ScriptedVcpu::kNotSupported})));
+  }
+}
+
+TEST_F(AHypervisor, LetsAHaltedVcpuWaitUntilAnInterrupt) {
+  EXPECT_EQ(takes(exits::Halt{}), AfterExit::Reschedule);
+  EXPECT_EQ(activity(0), VcpuActivity::Waiting);
+
+  hypervisor_.wake();
+  EXPECT_EQ(activity(0), VcpuActivity::Waiting);
+
+  ASSERT_THAT(hypervisor_.vm(0).inject_interrupt_to_vcpu(kBootVcpu, 0x20), Succeeds());
+  hypervisor_.wake();
+  EXPECT_EQ(activity(0), VcpuActivity::Runnable);
+}
+
+TEST_F(AHypervisor, DoesNotHaltAVcpuThatHasAnInterruptPending) {
+  cpu(0).set_wakeup(true);
+
+  EXPECT_EQ(takes(exits::Halt{}), AfterExit::Continue);
+  EXPECT_EQ(activity(0), VcpuActivity::Runnable);
+}
+
+TEST_F(AHypervisor, StartsTheVcpuThatTheGuestNames) {
+  EXPECT_EQ(takes(exits::CpuUp{0x102, 0x4000'1000_gpa, 77}), AfterExit::Reschedule);
+
+  EXPECT_EQ(activity(2), VcpuActivity::Runnable);
+  EXPECT_EQ(activity(1), VcpuActivity::Off);
+  EXPECT_THAT(cpu(2).answers(), ElementsAre(Answer(Entered{0x4000'1000_gpa, 77})));
+  EXPECT_THAT(cpu(0).answers(), ElementsAre(Answer(CpuUpAnswered{CpuUpResult::Started})));
+}
+
+TEST_F(AHypervisor, StartsAVcpuAgainThatWentOff) {
+  ASSERT_EQ(takes(exits::CpuUp{0x101, 0x4000'1000_gpa, 1}), AfterExit::Reschedule);
+  cpu(1).play({{exits::CpuDown{}}});
+  EXPECT_EQ(hypervisor_.run({0, VcpuId{1}}), AfterExit::Reschedule);
+  EXPECT_EQ(activity(1), VcpuActivity::Off);
+
+  // An interrupt does not wake what is off.
+  cpu(1).set_wakeup(true);
+  hypervisor_.wake();
+  EXPECT_EQ(activity(1), VcpuActivity::Off);
+
+  EXPECT_EQ(takes(exits::CpuUp{0x101, 0x4000'2000_gpa, 2}), AfterExit::Reschedule);
+  EXPECT_EQ(activity(1), VcpuActivity::Runnable);
+  EXPECT_EQ(cpu(1).pc(), 0x4000'2000u);
+}
+
+TEST_F(AHypervisor, EndsAVmThatPowersOff) {
+  EXPECT_EQ(takes(exits::SystemDown{}), AfterExit::Reschedule);
+
+  EXPECT_EQ(hypervisor_.fate(0), VmFate::PoweredOff);
+  EXPECT_EQ(hypervisor_.vm(0).state(), VmState::Stopped);
+  EXPECT_EQ(activity(0), VcpuActivity::Off);
+}
+
+TEST_F(AHypervisor, EndsAVmThatWantsAReset) {
+  EXPECT_EQ(takes(exits::SystemReset{}), AfterExit::Reschedule);
+
+  EXPECT_EQ(hypervisor_.fate(0), VmFate::Reset);
+}
+
+TEST_F(AHypervisor, SaysWhyAGuestCannotGoOn) {
+  EXPECT_EQ(takes(exits::GuestCrash{0x7f, 0x1234}), AfterExit::Reschedule);
+
+  EXPECT_EQ(hypervisor_.fate(0), VmFate::Crashed);
+  EXPECT_EQ(hypervisor_.detail(0),
+            "vm 1 vcpu 0: the guest cannot go on: cause 0x7f, address 0x1234");
+}
+
+TEST_F(AHypervisor, GoesOnWithTheOtherVms) {
+  ASSERT_THAT(add(2), Succeeds());
+  ASSERT_EQ(takes(exits::GuestCrash{1, 2}), AfterExit::Reschedule);
+
+  EXPECT_EQ(hypervisor_.fate(1), VmFate::Alive);
+  EXPECT_EQ(hypervisor_.activity({1, kBootVcpu}), VcpuActivity::Runnable);
+}
+
+TEST_F(AHypervisor, TakesNothingFromExitsThatAreDealtWith) {
+  EXPECT_EQ(takes(exits::Nothing{}), AfterExit::Continue);
+  EXPECT_EQ(takes(exits::ExternalInterrupt{9}), AfterExit::Continue);
+}
+
+TEST_F(AHypervisor, SaysWhereABudgetEnds) {
+  host_.clock().set_slice_end(0);
+
+  EXPECT_EQ(takes(exits::Halt{}), AfterExit::BudgetSpent);
+}
+
+// The catalogue of defects, chapters 2.1 and 2.8.
+
+TEST_F(AHypervisor, DefectV25_WritesTheReturnRegisterForAnUnknownHypercall) {
+  ASSERT_EQ(takes(exits::Hypercall{0xdead'beef, {}}), AfterExit::Continue);
+
+  EXPECT_EQ(*cpu(0).gpr(0), scripted::ScriptedVcpu::kNotSupported);
+}
+
+TEST_F(AHypervisor, DefectV26_TellsAWrongTargetFromOneThatIsOn) {
+  ASSERT_EQ(takes(exits::CpuUp{0x100, 0_gpa, 0}), AfterExit::Continue);
+  EXPECT_THAT(cpu(0).answers(), ElementsAre(Answer(CpuUpAnswered{CpuUpResult::AlreadyOn})));
+
+  ASSERT_EQ(takes(exits::CpuUp{1, 0_gpa, 0}), AfterExit::Continue);
+  EXPECT_THAT(cpu(0).answers(), ElementsAre(Answer(CpuUpAnswered{CpuUpResult::NoSuchCpu})));
+}
+
+TEST_F(AHypervisor, DefectN2_SendsAnIpiToWhomItNames) {
+  using Injection = ScriptedInterrupts::Injection;
+  const auto receivers = [this](const exits::SendIPI& ipi) {
+    board().interrupts().reset();
+    EXPECT_EQ(takes(ipi), AfterExit::Reschedule);
+    return board().interrupts().injections();
+  };
+
+  EXPECT_THAT(receivers({0x101, 0, false, false, 5}), ElementsAre(Injection{VcpuId{1}, 5}));
+  EXPECT_THAT(receivers({0x100, 0b110, false, false, 6}),
+              ElementsAre(Injection{VcpuId{1}, 6}, Injection{VcpuId{2}, 6}));
+  EXPECT_THAT(receivers({0, 0, true, false, 7}),
+              ElementsAre(Injection{VcpuId{1}, 7}, Injection{VcpuId{2}, 7}));
+  EXPECT_THAT(receivers({0, 0, false, true, 8}), ElementsAre(Injection{VcpuId{0}, 8}));
+  EXPECT_THAT(receivers({0, 0, true, true, 9}).size(), 3u);
+  EXPECT_THAT(receivers({0x200, 0, false, false, 5}), IsEmpty());
+  EXPECT_THAT(receivers({0x101, 0, false, false, 0x1000}), IsEmpty()) << "no such vector";
+}
+
+TEST_F(AHypervisor, DefectN3_SurvivesCpuOnOfAVcpuThatRuns) {
+  ASSERT_EQ(takes(exits::CpuUp{0x101, 0x4000'1000_gpa, 1}), AfterExit::Reschedule);
+
+  EXPECT_EQ(takes(exits::CpuUp{0x101, 0x4000'2000_gpa, 2}), AfterExit::Continue);
+
+  EXPECT_EQ(cpu(1).pc(), 0x4000'1000u) << "its entry is as the first call had it";
+}
+
+TEST_F(AHypervisor, DefectN4_EndsAVmThatTheHardwareRefuses) {
+  EXPECT_EQ(takes(exits::FailEntry{0x21}), AfterExit::Reschedule);
+
+  EXPECT_EQ(hypervisor_.fate(0), VmFate::Crashed);
+  EXPECT_THAT(hypervisor_.detail(0), HasSubstr("0x21"));
+}
+
+TEST_F(AHypervisor, DefectN4_EndsAVmThatFaultsWithoutEnd) {
+  hypervisor_.boot_all();
+  cpu(0).play({{.exit = exits::NestedPageFault{0x7000'0000_gpa, MappingFlags::Read},
+                .repeats = 1'000'000}});
+
+  EXPECT_EQ(hypervisor_.run({0, kBootVcpu}), AfterExit::Reschedule);
+
+  EXPECT_EQ(hypervisor_.fate(0), VmFate::Crashed);
+  EXPECT_THAT(hypervisor_.detail(0), HasSubstr("exits without end"));
+}
+
+TEST_F(AHypervisor, DefectN5_TakesTwoPowerOffsForOne) {
+  ASSERT_EQ(takes(exits::CpuUp{0x101, 0x4000'1000_gpa, 1}), AfterExit::Reschedule);
+  cpu(0).play({{exits::SystemDown{}}});
+  cpu(1).play({{exits::SystemDown{}}});
+
+  EXPECT_EQ(hypervisor_.run({0, kBootVcpu}), AfterExit::Reschedule);
+  EXPECT_EQ(hypervisor_.run({0, VcpuId{1}}), AfterExit::Reschedule);
+
+  EXPECT_EQ(hypervisor_.fate(0), VmFate::PoweredOff);
+}
+
+TEST_F(AHypervisor, DefectN6_ReachesAVcpuThatIsNotTheCurrentOne) {
+  hypervisor_.boot_all();
+
+  EXPECT_THAT(hypervisor_.vm(0).inject_interrupt_to_vcpu(VcpuId{2}, 0x21), Succeeds());
+
+  EXPECT_TRUE(cpu(2).wakeup_pending());
+}
+
+}  // namespace
+}  // namespace retrap
