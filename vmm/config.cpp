@@ -176,6 +176,10 @@ void Checker::emulated_devices() {
           number);
       continue;
     }
+    if (kind->archs.find(to_string(config_.arch)) == std::string_view::npos) {
+      say(key, "{} has emu_type {:#x} ({}), which {} does not have; remove it", what, number,
+          kind->name, to_string(config_.arch));
+    }
     if (device.cfg_list.size() < kind->cfg_entries) {
       say(key, "{} ({}) has {} cfg_list entries; give {}: [{}]", what, kind->name,
           device.cfg_list.size(), kind->cfg_entries, kind->cfg_meaning);
@@ -292,23 +296,26 @@ void Checker::entry_point() {
   }
 }
 
+constexpr std::string_view kEverywhere = "x86_64 aarch64 riscv64";
+constexpr std::string_view kNowhere = "";
+
 // Reference: axvm's EmulatedDeviceType and what each backend reads of cfg_list.
 constexpr std::array<EmuDeviceKind, 14> kKinds = {{
     // clang-format off
-    {EmuDeviceType::Dummy,               "dummy",                0, ""},
-    {EmuDeviceType::InterruptController, "interrupt controller", 0, ""},
-    {EmuDeviceType::Console,             "console",              0, ""},
-    {EmuDeviceType::FwCfg,               "fw_cfg",               0, ""},
-    {EmuDeviceType::IvcChannel,          "ivc channel",          0, ""},
-    {EmuDeviceType::GpptRedistributor,   "gppt redistributor",   3, "cpu_num, stride, first_pcpu"},
-    {EmuDeviceType::GpptDistributor,     "gppt distributor",     0, ""},
-    {EmuDeviceType::GpptIts,             "gppt its",             1, "host_gits_base"},
-    {EmuDeviceType::X86IoApic,           "x86 I/O APIC",         0, ""},
-    {EmuDeviceType::X86Pit,              "x86 PIT",              0, ""},
-    {EmuDeviceType::PpptGlobal,          "pppt global",          1, "context_num"},
-    {EmuDeviceType::VirtioBlk,           "virtio-blk",           0, ""},
-    {EmuDeviceType::VirtioNet,           "virtio-net",           0, ""},
-    {EmuDeviceType::VirtioConsole,       "virtio-console",       0, ""},
+    {EmuDeviceType::Dummy,               "dummy",                kEverywhere, 0, ""},
+    {EmuDeviceType::InterruptController, "interrupt controller", kEverywhere, 0, ""},
+    {EmuDeviceType::Console,             "console",              kEverywhere, 0, ""},
+    {EmuDeviceType::FwCfg,               "fw_cfg",               kNowhere,    0, ""},
+    {EmuDeviceType::IvcChannel,          "ivc channel",          kEverywhere, 0, ""},
+    {EmuDeviceType::GpptRedistributor,   "gppt redistributor",   "aarch64",   3, "cpu_num, stride, first_pcpu"},
+    {EmuDeviceType::GpptDistributor,     "gppt distributor",     "aarch64",   0, ""},
+    {EmuDeviceType::GpptIts,             "gppt its",             kNowhere,    1, "host_gits_base"},
+    {EmuDeviceType::X86IoApic,           "x86 I/O APIC",         "x86_64",    0, ""},
+    {EmuDeviceType::X86Pit,              "x86 PIT",              "x86_64",    0, ""},
+    {EmuDeviceType::PpptGlobal,          "pppt global",          "riscv64",   1, "context_num"},
+    {EmuDeviceType::VirtioBlk,           "virtio-blk",           kNowhere,    0, ""},
+    {EmuDeviceType::VirtioNet,           "virtio-net",           kNowhere,    0, ""},
+    {EmuDeviceType::VirtioConsole,       "virtio-console",       kNowhere,    0, ""},
     // clang-format on
 }};
 

@@ -25,6 +25,7 @@ struct ConfigProblem {
 struct EmuDeviceKind {
   EmuDeviceType type;
   std::string_view name;
+  std::string_view archs;        ///< the architectures that have one: "aarch64 riscv64"
   std::size_t cfg_entries;       ///< the least number of cfg_list entries
   std::string_view cfg_meaning;  ///< their names
 };

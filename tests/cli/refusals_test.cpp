@@ -208,9 +208,14 @@ std::vector<Case> configurations() {
       config("UnknownDevice", "emu_devices", "emu_devices = [[\"x\", 0, 4096, 0, 0x99]]",
              {"c.toml:19:16: emulated device 'x' has the unknown emu_type 0x99; see the table in "
               "docs/configuration.md"}),
-      config("PlicWithoutContexts", "emu_devices", "emu_devices = [[\"p\", 0, 4096, 0, 0x30]]",
-             {"c.toml:19:16: emulated device 'p' (pppt global) has 0 cfg_list entries; give 1: "
-              "[context_num]"}),
+      config("RedistributorWithoutStride", "emu_devices",
+             "emu_devices = [[\"r\", 0, 4096, 0, 0x20, [1]]]",
+             {"c.toml:19:16: emulated device 'r' (gppt redistributor) has 1 cfg_list entries; give "
+              "3: [cpu_num, stride, first_pcpu]"}),
+      config(
+          "DeviceOfAnotherArch", "emu_devices", "emu_devices = [[\"p\", 0, 4096, 0, 0x30, [2]]]",
+          {"c.toml:19:16: emulated device 'p' has emu_type 0x30 (pppt global), which aarch64 does "
+           "not have; remove it"}),
       config("WindowOverRam", "passthrough_devices",
              "passthrough_devices = [[\"u\", 0x4000_0000, 0x4000_0000, 0x1000, 1]]",
              {"c.toml:20:24: passthrough device 'u' (gpa:0x000040000000+0x1000) overlaps "

@@ -111,8 +111,16 @@ const std::vector<Case>& cases() {
       {"UnknownDevice",
        [](VmConfig& c) { c.emu_devices[0].emu_type = static_cast<EmuDeviceType>(0x77); },
        "devices.emu_devices[0]", "unknown emu_type 0x77"},
+      {"DeviceOfAnotherArch",
+       [](VmConfig& c) { c.emu_devices[0].emu_type = EmuDeviceType::X86IoApic; },
+       "devices.emu_devices[0]", "'uart' has emu_type 0x23 (x86 I/O APIC), which aarch64 does not"},
+      {"DeviceOfNoArch", [](VmConfig& c) { c.emu_devices[0].emu_type = EmuDeviceType::VirtioNet; },
+       "devices.emu_devices[0]", "emu_type 0xe2 (virtio-net), which aarch64 does not have"},
       {"PlicWithoutContexts",
-       [](VmConfig& c) { c.emu_devices[0].emu_type = EmuDeviceType::PpptGlobal; },
+       [](VmConfig& c) {
+         c.arch = ArchId::Riscv64;
+         c.emu_devices[0].emu_type = EmuDeviceType::PpptGlobal;
+       },
        "devices.emu_devices[0]", "has 0 cfg_list entries; give 1: [context_num]"},
       {"RedistributorWithoutStride",
        [](VmConfig& c) {

@@ -10,6 +10,7 @@
 
 #include "tests/support/config_files.h"
 #include "tests/support/matchers.h"
+#include "tests/support/paths.h"
 #include "vmm/base/prng.h"
 
 namespace retrap {
@@ -44,8 +45,7 @@ flags = 0x7
 map_type = 0
 [devices]
 interrupt_mode = "emulated"
-emu_devices = [{ name = "ivc", base_gpa = 0x6000_0000, length = 0x1_0000, irq_id = 0,
-                 emu_type = 0xA }]
+emu_devices = [{name="ivc", base_gpa=0x6000_0000, length=0x1_0000, irq_id=0, emu_type=0xA}]
 excluded_devices = ["/soc/gpu"]
 passthrough_addresses = [{ base_gpa = 0x0a00_0000, length = 0x1000 }]
 [[devices.passthrough_devices]]
@@ -204,6 +204,16 @@ TEST(ConfigFile, IsReadFromAFile) {
   ASSERT_THAT(config, Succeeds());
   EXPECT_EQ(config->kernel_path, (folder / "demo.bin").string());
   std::filesystem::remove_all(folder);
+}
+
+TEST(ConfigFile, IsSoundInEveryExample) {
+  std::size_t examples = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(test::source_dir() / "examples" / "configs")) {
+    EXPECT_THAT(load_config(entry.path().string()), Succeeds()) << entry.path();
+    ++examples;
+  }
+  EXPECT_GE(examples, 6u);
 }
 
 TEST(ConfigFile, ThatIsNotThereIsNamed) {

@@ -37,8 +37,8 @@ TEST(FdtBuilder, WritesRegAsTwoCellsEach) {
   int length = 0;
   const auto* reg = static_cast<const fdt64_t*>(fdt_getprop(blob.data(), node, "reg", &length));
   ASSERT_EQ(length, 16);
-  EXPECT_EQ(fdt64_to_cpu(reg[0]), 0x8000'0000u);
-  EXPECT_EQ(fdt64_to_cpu(reg[1]), 0x1'0000'0000u);
+  EXPECT_EQ(fdt64_ld(&reg[0]), 0x8000'0000u);
+  EXPECT_EQ(fdt64_ld(&reg[1]), 0x1'0000'0000u);
 }
 
 TEST(FdtBuilder, WritesStringListsWithTheirTerminators) {
