@@ -34,7 +34,7 @@ constexpr unsigned kApicBit = 9;
 constexpr unsigned kHttBit = 28;
 constexpr std::array kLeaf7Ebx = std::to_array<Feature>({
     {"fsgsbase", 0}, {"tsc_adjust", 1}, {"smep", 7}, {"smap", 20}});
-constexpr std::array kLeaf7Edx = std::to_array<Feature>({{"arch_capabilities", 29}});
+constexpr std::array kLeaf7Edx = std::to_array<Feature>({{"ibrs", 26}, {"arch_capabilities", 29}});
 constexpr std::array kExtended1Ecx = std::to_array<Feature>({{"lahf_lm", 0}, {"lzcnt", 5}});
 constexpr std::array kExtended1Edx = std::to_array<Feature>({
     {"syscall", 11}, {"nx", 20}, {"1g-pages", 26}, {"rdtscp", 27}, {"lm", 29}});

@@ -21,8 +21,8 @@ constexpr std::uint64_t kArchCapabilities = bit(0) | bit(1) | bit(3) | bit(5) | 
                                             bit(13) | bit(14) | bit(15) | bit(26) | bit(27);
 /// Fast strings, thermal control, XTPR, CPUID limit, MONITOR, EIST, execute-disable off, and the
 /// read-only ones that software writes back (SDM volume 4, table 2-2).
-constexpr std::uint64_t kMiscEnableBits = bit(0) | bit(3) | bit(7) | bit(11) | bit(12) | bit(16) |
-                                          bit(18) | bit(22) | bit(23) | bit(34);
+constexpr std::uint64_t kMiscEnableBits =
+    bit(0) | bit(3) | bit(7) | bit(11) | bit(12) | bit(16) | bit(18) | bit(22) | bit(23) | bit(34);
 constexpr std::uint64_t kPatReset = 0x0007'0406'0007'0406;
 
 // clang-format off
@@ -32,6 +32,8 @@ constexpr std::array kTable = {
     MsrRow{0x001b, "IA32_APIC_BASE", Special, kNoCheck, 0, low_bits(cpu_model::kPhysicalBits)},
     MsrRow{0x003a, "IA32_FEATURE_CONTROL", Constant, kNoCheck, 1, 0},  // locked, all off
     MsrRow{0x003b, "IA32_TSC_ADJUST", Special, kNoCheck, 0, kAny},
+    MsrRow{0x0048, "IA32_SPEC_CTRL", Stored, kNoCheck, 0, 0x1},       // IBRS
+    MsrRow{0x0049, "IA32_PRED_CMD", Command, kNoCheck, 0, 0x1},      // IBPB
     MsrRow{0x0079, "IA32_BIOS_UPDT_TRIG", Ignored, kNoCheck, 0, kAny},
     MsrRow{0x008b, "IA32_BIOS_SIGN_ID", Stored, kNoCheck, 0, kAny},
     MsrRow{0x00ce, "MSR_PLATFORM_INFO", Constant, kNoCheck, 0, 0},
@@ -140,6 +142,7 @@ MsrFile::Answer MsrFile::read(std::uint32_t number, std::uint64_t& value) {
   switch (row->kind) {
     case Constant:
     case Ignored:  value = row->reset; break;
+    case Command:  return Answer::Fault;
     case Stored:   value = stored(*row); break;
     case InCpu:    value = cpu_.msr(number); break;
     case Special:  value = read_special(number); break;
@@ -158,7 +161,8 @@ MsrFile::Answer MsrFile::write(std::uint32_t number, std::uint64_t value) {
   if (row->kind == Constant || !is_acceptable(*row, value)) return Answer::Fault;
   switch (row->kind) {
     case Constant:
-    case Ignored:  break;
+    case Ignored:
+    case Command:  break;
     case Stored:   stored(*row) = value; break;
     case InCpu:    cpu_.set_msr(number, value); break;
     case Special:  return write_special(number, value) ? Answer::Done : Answer::Fault;

@@ -40,6 +40,7 @@ inline constexpr std::uint64_t kNoExecute = bit(11);
 enum class MsrKind : std::uint8_t {
   Constant,  ///< reads the reset value; a write is #GP
   Ignored,   ///< reads the reset value; writes vanish
+  Command,   ///< a write does something that leaves no trace here; a read is #GP
   Stored,    ///< keeps what is written
   InCpu,     ///< the CPU acts upon it and keeps it
   Special,   ///< TSC, APIC base, EFER ...: code of its own
