@@ -1,53 +1,78 @@
 #include "sim/unicorn/x86_64/block_counter.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace retrap::unicorn::x86_64 {
 
-BlockCounter::BlockCounter() : table_(std::size_t{1} << kBits) {}
+BlockCounter::BlockCounter()
+    : fast_(std::size_t{1} << kFastBits), known_(std::size_t{1} << kBits) {}
 
-Block& BlockCounter::place(std::uint64_t pc, std::uint32_t size) {
+KnownBlock& BlockCounter::place(std::uint64_t pc, std::uint32_t size) {
   std::size_t at = slot(pc);
-  while (table_[at].pc != Block::kNone && (table_[at].pc != pc || table_[at].bytes() != size)) {
-    at = (at + 1) & (table_.size() - 1);
+  while (known_[at].block.pc != Block::kNone &&
+         (known_[at].block.pc != pc || known_[at].block.size != size)) {
+    at = (at + 1) & (known_.size() - 1);
   }
-  return table_[at];
+  return known_[at];
 }
 
-Block* BlockCounter::find(std::uint64_t pc, std::uint32_t size) {
-  Block& found = place(pc, size);
-  if (found.pc == Block::kNone) return nullptr;
-  // To the front of its run, where the fast half looks. What was there moves inside the run, so it
-  // stays reachable.
-  Block& front = table_[slot(pc)];
-  std::swap(found, front);
-  return &front;
+KnownBlock* BlockCounter::find(std::uint64_t pc, std::uint32_t size) {
+  KnownBlock& found = place(pc, size);
+  return found.block.pc == Block::kNone ? nullptr : &found;
 }
 
 void BlockCounter::learn(std::uint64_t pc, std::uint32_t size, std::uint32_t instructions) {
-  Block& known = place(pc, size);
-  if (known.pc != Block::kNone) {
-    if (known.instructions != instructions) known.instructions = 0;
-    known.size |= Block::kHidden;
+  KnownBlock& known = place(pc, size);
+  if (known.block.pc != Block::kNone) {
+    hide(known.block);
+    if (known.block.instructions != instructions) known.block.instructions = 0;
+    known.inspected = false;
     return;
   }
-  known = Block{pc, size | Block::kHidden, instructions};
-  if (++used_ * 2 > table_.size()) grow();
+  known.block = Block{pc, size, instructions};
+  known.slow = instructions > kMostInstructions;
+  mark_twins(known);
+  if (++used_ * 2 > known_.size()) grow();
+}
+
+void BlockCounter::reveal(const KnownBlock& known) {
+  if (known.slow || !known.inspected || known.block.instructions == 0) return;
+  fast_[fast_slot(known.block.pc)] =
+      fast_key(known.block.pc, known.block.size) | known.block.instructions;
+}
+
+void BlockCounter::hide(const Block& block) {
+  std::uint64_t& word = fast_[fast_slot(block.pc)];
+  if ((word ^ fast_key(block.pc, block.size)) <= kMostInstructions) word = 0;
+}
+
+// Blocks with one start and with sizes that differ by a multiple of 64 have one word.
+void BlockCounter::mark_twins(KnownBlock& known) {
+  std::size_t at = slot(known.block.pc);
+  while (known_[at].block.pc != Block::kNone) {
+    KnownBlock& other = known_[at];
+    if (&other != &known && other.block.pc == known.block.pc &&
+        other.block.size % 64 == known.block.size % 64) {
+      known.slow = other.slow = true;
+      hide(other.block);
+    }
+    at = (at + 1) & (known_.size() - 1);
+  }
 }
 
 void BlockCounter::grow() {
-  if (table_.size() >= kMost) return forget_all();
-  std::vector<Block> old(table_.size() * 2);
-  old.swap(table_);
+  if (known_.size() >= kMost) return forget_all();
+  std::vector<KnownBlock> old(known_.size() * 2);
+  old.swap(known_);
   --shift_;
-  for (const Block& block : old) {
-    if (block.pc != Block::kNone) place(block.pc, block.bytes()) = block;
+  for (const KnownBlock& known : old) {
+    if (known.block.pc != Block::kNone) place(known.block.pc, known.block.size) = known;
   }
 }
 
 void BlockCounter::forget_all() {
-  std::ranges::fill(table_, Block{});
+  std::ranges::fill(known_, KnownBlock{});
+  std::ranges::fill(fast_, 0);
   used_ = 0;
 }
 

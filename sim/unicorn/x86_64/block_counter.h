@@ -8,44 +8,54 @@ namespace retrap::unicorn::x86_64 {
 
 /// A block of translated code: straight-line instructions that run from the first on.
 struct Block {
-  /// In `size`: only the slow half of the block hook may take this block.
-  static constexpr std::uint32_t kHidden = std::uint32_t{1} << 31;
   static constexpr std::uint64_t kNone = ~std::uint64_t{0};
 
   std::uint64_t pc = kNone;        ///< linear
-  std::uint32_t size = 0;          ///< bytes, and kHidden
+  std::uint32_t size = 0;          ///< bytes
   std::uint32_t instructions = 0;  ///< 0: to be counted each time
 
-  [[nodiscard]] std::uint32_t bytes() const { return size & ~kHidden; }
   [[nodiscard]] bool holds(std::uint64_t address) const {
-    return address >= pc && address - pc < bytes();
+    return address >= pc && address - pc < size;
   }
+};
+
+struct KnownBlock {
+  Block block;
+  bool inspected = false;  ///< the slow half has seen it since it was translated
+  bool slow = false;       ///< cannot be told from another one in the fast table
 };
 
 /// The hot half of the block hook, and what is known about blocks.
 ///
 /// count() includes the whole current block: who leaves in its middle takes the rest back.
+///
+/// The fast table has one word a block: pc in [63:16], the low bits of the size in [15:10], the
+/// number of instructions in [9:0]. Neighbours in memory are neighbours in the table, so that a
+/// cache line of it serves 32 bytes of code.
 class BlockCounter {
  public:
   BlockCounter();
 
   /// Called before each block. True: counted, go on. False: the slow half decides.
   [[nodiscard]] bool enter(std::uint64_t pc, std::uint32_t size) {
-    const Block block = table_[slot(pc)];
-    const std::uint64_t count = count_ + block.instructions;
-    if (block.pc != pc || block.size != size || count > limit_) [[unlikely]]
+    const std::uint64_t instructions = fast_[fast_slot(pc)] ^ fast_key(pc, size);
+    const std::uint64_t count = count_ + instructions;
+    if (instructions - 1 >= kMostInstructions || count > limit_) [[unlikely]]
       return false;
     count_ = count;
-    current_ = block;
+    current_ = {pc, size, static_cast<std::uint32_t>(instructions)};
     return true;
   }
 
   // The slow half.
-  /// What is known of a block, or null.
-  [[nodiscard]] Block* find(std::uint64_t pc, std::uint32_t size);
-  /// Notes a block that was just translated, hidden. Where it had another number of instructions
-  /// before (in another mode, as another code), it must be counted each time from now on.
+  /// What is known of a block, or null. Valid until learn().
+  [[nodiscard]] KnownBlock* find(std::uint64_t pc, std::uint32_t size);
+  /// Notes a block that was just translated: not yet inspected, so the fast half does not take it.
+  /// Where it had another number of instructions before (in another mode, as another code), it must
+  /// be counted each time from now on.
   void learn(std::uint64_t pc, std::uint32_t size, std::uint32_t instructions);
+  /// The fast half may take an inspected block, if it is one that can be.
+  void reveal(const KnownBlock& known);
   /// Counts a block that the fast half did not take.
   void enter_slow(const Block& block) {
     current_ = block;
@@ -68,20 +78,32 @@ class BlockCounter {
   }
 
  private:
+  static constexpr unsigned kFastBits = 17;
+  static constexpr std::uint64_t kMostInstructions = 1023;
   static constexpr unsigned kBits = 17;
   static constexpr std::size_t kMost = std::size_t{1} << 22;
+
+  [[nodiscard]] static std::size_t fast_slot(std::uint64_t pc) {
+    return (pc >> 2 ^ pc >> 19) & ((std::size_t{1} << kFastBits) - 1);
+  }
+  [[nodiscard]] static std::uint64_t fast_key(std::uint64_t pc, std::uint32_t size) {
+    return pc << 16 | std::uint64_t{size & 63} << 10;
+  }
   [[nodiscard]] std::size_t slot(std::uint64_t pc) const {
     return (pc * 0x9e37'79b9'7f4a'7c15) >> shift_;
   }
   /// Its place, or the free one where it belongs.
-  [[nodiscard]] Block& place(std::uint64_t pc, std::uint32_t size);
+  [[nodiscard]] KnownBlock& place(std::uint64_t pc, std::uint32_t size);
+  void hide(const Block& block);
+  void mark_twins(KnownBlock& known);
   void grow();
 
   std::uint64_t count_ = 0;
   std::uint64_t limit_ = 0;
   Block current_;
+  std::vector<std::uint64_t> fast_;
   unsigned shift_ = 64 - kBits;
-  std::vector<Block> table_;  ///< open addressing, nothing is ever removed
+  std::vector<KnownBlock> known_;  ///< open addressing, nothing is ever removed
   std::size_t used_ = 0;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "sim/unicorn/exit_checks.h"
 #include "vmm/base/check.h"
 
 namespace retrap::unicorn::x86_64 {
@@ -25,6 +26,7 @@ Result<std::unique_ptr<Core>> Core::make(HostMemory& memory, Clock& clock,
     return fail(ErrorCode::Backend, "unicorn: reg_read: {}", uc_strerror(error));
   }
   RETRAP_TRY(const EnvLayout layout, EnvLayout::probe(engine.get()));
+  static_cast<void>(drop_exit_checks(engine.get()));
   return std::unique_ptr<Core>(new Core(std::move(engine), memory, clock, space, layout));
 }
 
@@ -37,7 +39,7 @@ Core::Core(Engine engine, HostMemory& memory, Clock& clock, const AddressSpace& 
       layout_(layout),
       monitor_(engine_),
       mode_(engine_, monitor_, layout),
-      hook_env_(engine_.get(), layout),
+      hook_env_(engine_.get(), layout, Env::Extent::Head),
       mmu_(engine_, memory, space, monitor_, mode_, hook_env_),
       sites_(engine_, reinterpret_cast<void*>(&on_trapped), this) {
   add_hooks();

@@ -63,21 +63,22 @@ void Core::slow_block(std::uint64_t pc, std::uint32_t size) {
     step_ = Step::Running;
     return counter_.enter_slow({pc, size, 1});
   }
-  const Block* known = counter_.find(pc, size);
-  if (known == nullptr || (known->size & Block::kHidden) != 0) {
-    const std::uint32_t instructions = inspect_block(pc, size);
+  KnownBlock* known = counter_.find(pc, size);
+  std::uint32_t instructions = 0;
+  if (known == nullptr || !known->inspected || known->block.instructions == 0) {
+    instructions = inspect_block(pc, size);
     if (sites_.has_noted()) {
       stopped_block_ = pc;
       return stop_at_block(Stop::Block);
     }
-    if (counter_.count() + instructions > limit_) return stop_at_block(Stop::Cut);
-    if (window_wanted_ && window_is_open()) return stop_at_block(Stop::Block);
-    return counter_.enter_slow({pc, size, instructions});
+  } else {
+    instructions = known->block.instructions;
+    counter_.reveal(*known);
   }
   if (window_wanted_ && window_is_open()) return stop_at_block(Stop::Block);
   if (!mmu_.code().stale().empty()) return stop_at_block(Stop::Block);
-  if (counter_.count() + known->instructions > limit_) return stop_at_block(Stop::Cut);
-  counter_.enter_slow(*known);
+  if (counter_.count() + instructions > limit_) return stop_at_block(Stop::Cut);
+  counter_.enter_slow({pc, size, instructions});
 }
 
 // The number of instructions of a block that the fast half may not take (yet): it is new, or known
@@ -101,15 +102,14 @@ std::uint32_t Core::inspect_block(std::uint64_t pc, std::uint32_t size) {
   plain_single = plain_single && instructions == 1;
   if (plain_single) undo_restart(pc, size);
 
-  Block* known = counter_.find(pc, size);
+  KnownBlock* known = counter_.find(pc, size);
   if (known == nullptr) {
     counter_.learn(pc, size, instructions);
     known = counter_.find(pc, size);
   }
-  if (known->instructions == 0) return instructions;
-  const std::uint32_t result = known->instructions;
-  if (!plain_single && !sites_.has_noted()) known->size &= ~Block::kHidden;
-  return result;
+  // A block that looks like a restart is looked at each time.
+  known->inspected = !plain_single && !sites_.has_noted();
+  return known->block.instructions == 0 ? instructions : known->block.instructions;
 }
 
 // A store into the running block makes the engine abandon it and run the storing instruction again
@@ -117,7 +117,7 @@ std::uint32_t Core::inspect_block(std::uint64_t pc, std::uint32_t size) {
 void Core::undo_restart(std::uint64_t pc, std::uint32_t size) {
   const Block& current = counter_.current();
   if (current.pc == Block::kNone || pc <= current.pc || !current.holds(pc)) return;
-  if (pc + size == current.pc + current.bytes()) return;
+  if (pc + size == current.pc + current.size) return;
   counter_.take_back(count_between(hook_env_, current.pc, pc));
 }
 
@@ -189,7 +189,7 @@ void Core::read_tsc(bool with_aux) {
   uc_reg_write(engine_.get(), UC_X86_REG_RAX, &low);
   uc_reg_write(engine_.get(), UC_X86_REG_RDX, &high);
   if (!with_aux) return;
-  const std::uint64_t aux = hook_env_.msrs().tsc_aux & 0xffff'ffff;
+  const std::uint64_t aux = loaded_->env.msrs().tsc_aux & 0xffff'ffff;  // WRMSR exits
   uc_reg_write(engine_.get(), UC_X86_REG_RCX, &aux);
 }
 

@@ -123,7 +123,7 @@ Core::Next Core::on_software_interrupt(Vcpu& cpu, std::uint8_t vector) {
   const Block block = counter_.current();
   EnvHead& head = cpu.env.head();
   std::array<std::uint8_t, kPageSize + 16> bytes;
-  const std::size_t wanted = std::min<std::size_t>(block.bytes(), bytes.size());
+  const std::size_t wanted = std::min<std::size_t>(block.size, bytes.size());
   const std::size_t count = mmu_.read_code(head, block.pc, std::span(bytes).first(wanted));
   std::uint8_t length = 0;
   for (std::size_t at = 0; at < count;) {

@@ -117,6 +117,9 @@ Result<EnvLayout> EnvLayout::probe(uc_engine* uc) {
   std::array<std::uint64_t, 16> gprs{};
   for (unsigned i = 0; i < gprs.size(); ++i) gprs[i] = sentinel(i);
   const std::size_t head = find(env.context(), size, gprs);
+  std::size_t stated = 0;
+  std::memcpy(&stated, env.context(), sizeof stated);
+  if (stated + head != size) return refuse("context header");
   const std::size_t lstar = find(env.context(), size, sentinel(24));
   const std::size_t pat = find(env.context(), size, sentinel(22));
   if (head + sizeof(EnvHead) > size) return refuse("general registers");
@@ -136,8 +139,10 @@ Result<EnvLayout> EnvLayout::probe(uc_engine* uc) {
   return layout;
 }
 
-Env::Env(uc_engine* uc, const EnvLayout& layout) : uc_(uc), layout_(layout) {
+Env::Env(uc_engine* uc, const EnvLayout& layout, Extent extent) : uc_(uc), layout_(layout) {
   check(uc_context_alloc(uc, &context_), "context_alloc");
+  // A context begins with the number of bytes that it holds.
+  if (extent == Extent::Head) *at<std::size_t>(0) = sizeof(EnvHead);
 }
 Env::~Env() {
   uc_context_free(context_);
