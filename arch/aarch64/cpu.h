@@ -71,11 +71,14 @@ class Cpu {
   virtual ~Cpu() = default;
 
   /// Runs from Clock::retired() to an exit or Clock::stop_at(). The clock is exact afterwards.
-  [[nodiscard]] virtual RawExit run() = 0;
+  /// The exit is valid until the next run().
+  [[nodiscard]] virtual const RawExit& run() = 0;
 
   /// x0-x30; 31 is the zero register.
   [[nodiscard]] virtual std::uint64_t x(unsigned index) const = 0;
   virtual void set_x(unsigned index, std::uint64_t value) = 0;
+  /// x0 to x[size - 1], at once.
+  virtual void read_x(std::span<std::uint64_t> into) const = 0;
   [[nodiscard]] virtual Vector v(unsigned index) const = 0;  ///< v0-v31
   virtual void set_v(unsigned index, Vector value) = 0;
   [[nodiscard]] virtual std::uint64_t pc() const = 0;

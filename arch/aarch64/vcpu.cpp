@@ -1,6 +1,7 @@
 // What each exception class means to the monitor.
 #include "arch/aarch64/vcpu.h"
 
+#include <algorithm>
 #include <array>
 
 #include "arch/aarch64/emulate.h"
@@ -68,21 +69,23 @@ std::optional<ExitReason> Aarch64Vcpu::on_wait() {
   return exits::Halt{};
 }
 
-std::array<std::uint64_t, 6> Aarch64Vcpu::call_arguments() const {
-  std::array<std::uint64_t, 6> args{};
-  for (unsigned i = 0; i < args.size(); ++i) args[i] = cpu_.x(i + 1);
-  return args;
+Aarch64Vcpu::Call Aarch64Vcpu::call() const {
+  std::array<std::uint64_t, 7> x{};
+  cpu_.read_x(x);
+  Call call{.number = x[0], .args = {}};
+  std::copy(x.begin() + 1, x.end(), call.args.begin());
+  return call;
 }
 
 // The hardware has moved the PC behind an HVC already.
 std::optional<ExitReason> Aarch64Vcpu::on_hypervisor_call() {
-  const std::uint64_t nr = cpu_.x(0);
   if ((iss_of(exit_.esr) & 0xffff) != 0) {
     cpu_.set_x(0, not_supported());  // SMCCC: the immediate is zero
     return exits::Nothing{};
   }
-  if (is_firmware_call(static_cast<std::uint32_t>(nr))) return firmware_call();
-  return exits::Hypercall{.nr = nr, .args = call_arguments()};
+  const Call call = this->call();
+  if (is_firmware_call(static_cast<std::uint32_t>(call.number))) return firmware_call(call);
+  return exits::Hypercall{.nr = call.number, .args = call.args};
 }
 
 // There is no EL3: every SMC is a firmware call, or unknown.
@@ -92,13 +95,12 @@ std::optional<ExitReason> Aarch64Vcpu::on_secure_monitor_call() {
     cpu_.set_x(0, not_supported());
     return exits::Nothing{};
   }
-  return firmware_call();
+  return firmware_call(call());
 }
 
-ExitReason Aarch64Vcpu::firmware_call() {
-  const FirmwareCall call{.function = static_cast<std::uint32_t>(cpu_.x(0)),
-                          .args = call_arguments()};
-  const FirmwareAnswer answer = answer_firmware_call(call, parts_.power);
+ExitReason Aarch64Vcpu::firmware_call(const Call& call) {
+  const FirmwareAnswer answer = answer_firmware_call(
+      {.function = static_cast<std::uint32_t>(call.number), .args = call.args}, parts_.power);
   if (answer.value) cpu_.set_x(0, static_cast<std::uint64_t>(*answer.value));
   if (std::holds_alternative<exits::CpuDown>(answer.exit)) parts_.power.set(index_, false);
   return answer.exit;

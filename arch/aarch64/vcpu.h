@@ -45,6 +45,11 @@ class Aarch64Vcpu final : public ArchVcpu {
   void digest(Digest& into) const override;
 
  private:
+  /// x0 and x1-x6.
+  struct Call {
+    std::uint64_t number;
+    std::array<std::uint64_t, 6> args;
+  };
   /// A row of the table of exception classes: nothing means that the guest runs on.
   using Handler = std::optional<ExitReason> (Aarch64Vcpu::*)();
   struct ExitRow {
@@ -59,9 +64,9 @@ class Aarch64Vcpu final : public ArchVcpu {
   [[nodiscard]] std::optional<ExitReason> on_secure_monitor_call();
   [[nodiscard]] std::optional<ExitReason> on_system_register();
   [[nodiscard]] std::optional<ExitReason> on_abort();
-  [[nodiscard]] ExitReason firmware_call();
+  [[nodiscard]] Call call() const;
+  [[nodiscard]] ExitReason firmware_call(const Call& call);
   [[nodiscard]] ExitReason send_interrupt(std::uint64_t value);
-  [[nodiscard]] std::array<std::uint64_t, 6> call_arguments() const;
 
   void inject(std::uint32_t esr, std::optional<std::uint64_t> far);
   void inject_undefined();

@@ -1,6 +1,7 @@
 // Running a CPU: start, find out why the engine stopped, go on or come back.
 #include "sim/unicorn/aarch64/core.h"
 
+#include "sim/unicorn/host_clock.h"
 #include "vmm/base/check.h"
 
 namespace retrap::unicorn::aarch64 {
@@ -17,7 +18,7 @@ constexpr std::uint64_t kMaxBlock = kPageSize / 4;
 
 }  // namespace
 
-RawExit Core::run(CpuContext& cpu) {
+const RawExit& Core::run(CpuContext& cpu) {
   if (current_ != &cpu) switch_to(cpu);
   if (generation_ != space_.generation()) {
     generation_ = space_.generation();
@@ -28,16 +29,22 @@ RawExit Core::run(CpuContext& cpu) {
   retired_ = clock_.retired();
   limit_ = clock_.stop_at();
   set_stepping(false);
-  const RawExit exit = loop();
+  loop();
   clock_.retire_to(retired_);
-  return exit;
+  return exit_;
 }
 
-RawExit Core::loop() {
-  for (;;) {
-    if (interrupt_is_due()) take_interrupt();
+// Inlined: the engine leaves by longjmp, after which every return to a caller is mispredicted.
+[[gnu::always_inline]] inline void Core::loop() {
+  const HostClockStandsStill guard;
+  Next next = Next::GoOn;
+  do {
+    if (current_->virtual_irq && interrupt_is_due()) take_interrupt();
     if (pending()) apply_pending();
-    if (retired_ >= limit_) return {.kind = RawExit::Kind::Stopped};
+    if (retired_ >= limit_) {
+      exit_ = {.kind = RawExit::Kind::Stopped};
+      return;
+    }
     if (stepping_) registers_.set_raw_pstate(registers_.pstate() | pstate::kSs);
     refusal_.valid = false;
     exception_number_ = -1;
@@ -45,70 +52,82 @@ RawExit Core::loop() {
     const std::uint64_t started_at = current_->pc;
     block_end_ = started_at;
     reconsider();
-    const uc_err error = engine_.start(started_at);
-    current_->pc = registers_.pc();
-    if (const auto exit = after_stop(error, started_at)) return *exit;
-  }
+    const uc_err error = uc_emu_start(engine_.get(), started_at, 0, 0, 0);
+    next = after_stop(error, started_at);
+  } while (next == Next::GoOn);
 }
 
-std::optional<RawExit> Core::after_stop(uc_err error, std::uint64_t started_at) {
-  const bool step_done = stepping_ && exception_number_ == kUndefined && is_step_done(started_at);
-  if (stepping_) registers_.set_raw_pstate(registers_.pstate() & ~pstate::kSs);
-  if (deferred_) {
-    // The AT at PC - 4 has done nothing: it runs again when stage 2 has what it needs.
-    current_->pc -= 4;
-    retired_ -= 1;
-    const RawExit exit = *deferred_;
-    deferred_.reset();
-    return exit;
+Core::Next Core::after_stop(uc_err error, std::uint64_t started_at) {
+  if (stepping_ || deferred_) [[unlikely]] {
+    current_->pc = registers_.pc();
+    const bool step_done = stepping_ && exception_number_ == kUndefined && is_step_done(started_at);
+    if (stepping_) registers_.set_raw_pstate(registers_.pstate() & ~pstate::kSs);
+    if (deferred_) return defer();
+    if (step_done && !(error == UC_ERR_EXCEPTION && refusal_.valid)) {
+      return finish_step(started_at);
+    }
   }
   if (error == UC_ERR_EXCEPTION && refusal_.valid) {
+    current_->pc = refusal_.access == AccessType::Fetch ? registers_.pc() : refusal_.pc;
     // A fetch fails between two blocks: the one before has run to its end.
     if (refusal_.access != AccessType::Fetch) uncount();
     return on_refusal();
   }
-  if (step_done) return finish_step(started_at);
+  const Registers::Place place = registers_.place();
+  current_->pc = place.pc;
   if (exception_number_ >= 0) {
     uncount();
-    return on_exception_number();
+    return on_exception_number(place.pstate);
   }
   if (attention_.at_block) return after_attention();
   if (error == UC_ERR_OK) {
     uncount();
     return wait_for_interrupt();
   }
-  return RawExit{.kind = RawExit::Kind::Failed, .esr = static_cast<std::uint64_t>(error)};
+  return fail(static_cast<std::uint64_t>(error));
 }
 
-std::optional<RawExit> Core::after_attention() {
+// The AT at PC - 4 has done nothing: it runs again when stage 2 has what it needs.
+Core::Next Core::defer() {
+  current_->pc -= 4;
+  retired_ -= 1;
+  exit_ = *deferred_;
+  deferred_.reset();
+  return Next::Exit;
+}
+
+Core::Next Core::after_attention() {
   if (attention_.misaligned || attention_.in_window || attention_.aarch32) {
     // Such a block must be looked at again when it comes again: it may not stay translated.
     lines_.invalidate_everything();
   }
   const std::uint64_t pc = current_->pc;
-  if (attention_.misaligned) {
-    take_fault(make_esr(ExceptionClass::PcAlignment, 0), pc);
-  } else if (attention_.in_window) {
+  if (attention_.misaligned) return take_fault(make_esr(ExceptionClass::PcAlignment, 0), pc);
+  if (attention_.in_window) {
     const bool el0 = pstate::el(registers_.pstate()) == 0;
-    take_fault(
+    return take_fault(
         make_esr(el0 ? ExceptionClass::InstructionAbortLower : ExceptionClass::InstructionAbortSame,
                  retrap::aarch64::fsc::kTranslation),
         pc);
-  } else if (attention_.aarch32) {
+  }
+  if (attention_.aarch32) {
     // The CPU has no AArch32 state: the ERET that asked for it was an illegal return
     // (DDI 0487, D1.3.4), which stays at EL1 with PSTATE.IL set.
     const std::uint32_t flags = registers_.pstate() & (pstate::kNzcv | pstate::kDaif);
     set_pstate(*current_, flags | pstate::kIl | pstate::kEl1h);
-    take_fault(make_esr(ExceptionClass::IllegalState, 0), std::nullopt);
-  } else if (attention_.fp_offset == 0) {
-    take_fault(make_esr(ExceptionClass::FpAccess, retrap::aarch64::kConditionAlways), std::nullopt);
-  } else if (retired_ < limit_ && !pending() && !interrupt_is_due()) {
+    return take_fault(make_esr(ExceptionClass::IllegalState, 0), std::nullopt);
+  }
+  if (attention_.fp_offset == 0) {
+    return take_fault(make_esr(ExceptionClass::FpAccess, retrap::aarch64::kConditionAlways),
+                      std::nullopt);
+  }
+  if (retired_ < limit_ && !pending() && !interrupt_is_due()) {
     step_until_ = attention_.fp_offset > 0
                       ? retired_ + static_cast<std::uint64_t>(attention_.fp_offset)
                       : kNever;
     set_stepping(true);
   }
-  return std::nullopt;
+  return Next::GoOn;
 }
 
 // SS is cleared by the step, except where the instruction jumped to itself.
@@ -117,21 +136,20 @@ bool Core::is_step_done(std::uint64_t started_at) const {
 }
 
 // Exactly one instruction has retired; the PC may be anywhere.
-std::optional<RawExit> Core::finish_step(std::uint64_t started_at) {
+Core::Next Core::finish_step(std::uint64_t started_at) {
   if (retired_ >= limit_ || retired_ >= step_until_) set_stepping(false);
   // A WFI that is stepped does not halt the engine.
   if (current_->pc == started_at + 4 && instruction_at(started_at) == kWfi) {
     return wait_for_interrupt();
   }
-  return std::nullopt;
+  return Next::GoOn;
 }
 
 // The engine has stepped over the WFI; a trap leaves the PC at it.
-RawExit Core::wait_for_interrupt() {
+Core::Next Core::wait_for_interrupt() {
   current_->pc -= 4;
   retired_ -= 1;
-  return {.kind = RawExit::Kind::Trap,
-          .esr = make_esr(ExceptionClass::Wfx, retrap::aarch64::kConditionAlways)};
+  return trap(make_esr(ExceptionClass::Wfx, retrap::aarch64::kConditionAlways));
 }
 
 void Core::set_stepping(bool on) {

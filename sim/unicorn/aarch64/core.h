@@ -52,7 +52,7 @@ class Core final : public CodeListener {
 
   [[nodiscard]] std::vector<CpuContext>& cpus() { return cpus_; }
 
-  [[nodiscard]] RawExit run(CpuContext& cpu);
+  [[nodiscard]] const RawExit& run(CpuContext& cpu);
 
   /// The registers of `cpu`, which is put on the engine first.
   [[nodiscard]] Registers& registers(CpuContext& cpu) {
@@ -80,8 +80,11 @@ class Core final : public CodeListener {
     std::uint64_t va = 0;  ///< page, or exact for fetches
     AccessType access = AccessType::Read;
     Walk walk;
-    std::optional<retrap::aarch64::MemoryInstruction> instruction;
+    std::uint64_t pc = 0;               ///< of a data access
+    std::optional<std::uint32_t> word;  ///< the instruction
   };
+  /// Whether the loop comes back with exit_, or the guest goes on.
+  enum class Next : std::uint8_t { Exit, GoOn };
   /// Why the block hook stopped the engine, beyond the limit.
   struct Attention {
     bool at_block = false;
@@ -98,30 +101,34 @@ class Core final : public CodeListener {
   void add_hooks();
   // core.cpp
   void switch_to(CpuContext& cpu);
-  RawExit loop();
-  std::optional<RawExit> after_stop(uc_err error, std::uint64_t started_at);
-  std::optional<RawExit> after_attention();
+  void loop();
+  Next after_stop(uc_err error, std::uint64_t started_at);
+  Next defer();
+  Next after_attention();
   bool is_step_done(std::uint64_t started_at) const;
-  std::optional<RawExit> finish_step(std::uint64_t started_at);
+  Next finish_step(std::uint64_t started_at);
   void set_stepping(bool on);
   void take_interrupt();
   void load_regime();
   void apply_pending();
   [[nodiscard]] bool pending() const { return lines_.pending() || !wanted_pages_.empty(); }
   [[nodiscard]] bool interrupt_is_due() const;
-  [[nodiscard]] RawExit wait_for_interrupt();
+  Next wait_for_interrupt();
   void uncount();
   [[nodiscard]] std::uint64_t retired_here() const {
     return retired_ - ((block_end_ - registers_.pc()) >> 2);
   }
   void reconsider();
   // core_faults.cpp
-  std::optional<RawExit> on_refusal();
-  std::optional<RawExit> on_exception_number();
-  std::optional<RawExit> on_undefined(std::uint32_t pstate);
-  std::optional<RawExit> on_system_instruction(std::uint32_t word, unsigned el);
-  void take_fault(std::uint32_t esr, std::optional<std::uint64_t> far);
-  [[nodiscard]] RawExit stage2_abort(std::uint64_t far, std::uint32_t iss, bool fetch) const;
+  Next on_refusal();
+  Next on_exception_number(std::uint32_t pstate);
+  Next on_undefined(std::uint32_t pstate);
+  Next on_system_instruction(std::uint32_t word, unsigned el);
+  Next take_fault(std::uint32_t esr, std::optional<std::uint64_t> far);
+  Next trap(std::uint32_t esr, std::uint64_t far = 0, std::uint64_t hpfar = 0);
+  Next fail(std::uint64_t reason);
+  Next stage2_abort(std::uint64_t far, std::uint32_t iss, bool fetch);
+  [[nodiscard]] const std::optional<retrap::aarch64::MemoryInstruction>& decode(std::uint32_t word);
   // core_hooks.cpp
   static void on_block(uc_engine*, std::uint64_t at, std::uint32_t size, void* user);
   void on_block_slow(std::uint64_t at, std::uint32_t size);
@@ -154,6 +161,9 @@ class Core final : public CodeListener {
   int exception_number_ = -1;
   Attention attention_;
   Refusal refusal_;
+  RawExit exit_;
+  std::uint32_t decoded_word_ = 0;  ///< devices are polled: the last instruction is kept
+  std::optional<retrap::aarch64::MemoryInstruction> decoded_;
   bool stepping_ = false;
   std::uint64_t step_until_ = 0;
   bool first_block_ = true;  ///< of the engine's life: on_translated misses it

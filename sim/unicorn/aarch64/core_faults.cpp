@@ -24,10 +24,6 @@ enum class EngineException : int {
   SecureMonitorCall = 13,
 };
 
-RawExit trap(std::uint32_t esr) {
-  return {.kind = RawExit::Kind::Trap, .esr = esr};
-}
-
 ExceptionClass abort_class(bool fetch, unsigned el) {
   if (fetch) {
     return el == 0 ? ExceptionClass::InstructionAbortLower : ExceptionClass::InstructionAbortSame;
@@ -60,88 +56,98 @@ bool is_trapped_at_el0(const retrap::aarch64::SysRegFields& reg) {
 
 }  // namespace
 
-void Core::take_fault(std::uint32_t esr, std::optional<std::uint64_t> far) {
+Core::Next Core::trap(std::uint32_t esr, std::uint64_t far, std::uint64_t hpfar) {
+  exit_ = {.kind = RawExit::Kind::Trap, .esr = esr, .far = far, .hpfar = hpfar};
+  return Next::Exit;
+}
+
+Core::Next Core::fail(std::uint64_t reason) {
+  exit_ = {.kind = RawExit::Kind::Failed, .esr = reason};
+  return Next::Exit;
+}
+
+Core::Next Core::take_fault(std::uint32_t esr, std::optional<std::uint64_t> far) {
   ++retired_;
   retrap::aarch64::enter_el1(*current_->cpu,
                              {.return_address = current_->pc, .esr = esr, .far = far});
+  return Next::GoOn;
 }
 
-RawExit Core::stage2_abort(std::uint64_t far, std::uint32_t iss, bool fetch) const {
-  const Walk& walk = refusal_.walk;
+Core::Next Core::stage2_abort(std::uint64_t far, std::uint32_t iss, bool fetch) {
   const auto ec = fetch ? ExceptionClass::InstructionAbortLower : ExceptionClass::DataAbortLower;
-  return {.kind = RawExit::Kind::Trap,
-          .esr = make_esr(ec, iss),
-          .far = far,
-          .hpfar = (walk.ipa >> 12) << 4};
+  return trap(make_esr(ec, iss), far, (refusal_.walk.ipa >> 12) << 4);
 }
 
-std::optional<RawExit> Core::on_refusal() {
+const std::optional<MemoryInstruction>& Core::decode(std::uint32_t word) {
+  if (word != decoded_word_ || !decoded_) {
+    decoded_ = retrap::aarch64::decode_memory(word);
+    decoded_word_ = word;
+  }
+  return decoded_;
+}
+
+Core::Next Core::on_refusal() {
   const Refusal& refusal = refusal_;
+  const Walk& walk = refusal.walk;
   const bool fetch = refusal.access == AccessType::Fetch;
   const std::uint64_t pc = current_->pc;
-  if (fetch && (pc & 3) != 0) {
-    take_fault(make_esr(ExceptionClass::PcAlignment, 0), pc);
-    return std::nullopt;
-  }
+  if (fetch && (pc & 3) != 0) return take_fault(make_esr(ExceptionClass::PcAlignment, 0), pc);
   std::uint64_t far = fetch ? pc : refusal.va;
   bool write = refusal.access == AccessType::Write;
-  if (!fetch && refusal.instruction) {
+  std::uint32_t access = 0;
+  if (refusal.word && decode(*refusal.word)) {
     // The fill hook knows the page; the instruction knows the address. An access that comes from
     // the page before faults at the start of this one.
-    const MemoryInstruction& insn = *refusal.instruction;
+    const MemoryInstruction& insn = *decoded_;
     const std::uint64_t start = retrap::aarch64::effective_address(insn, pc, registers_);
     if (extract(start, 55, 12) == extract(refusal.va, 55, 12)) far = start;
-    write = insn.store && !insn.load ? true : write;
+    write = write || (insn.store && !insn.load);
+    access = access_syndrome(insn);
   }
-  std::uint32_t iss = refusal.walk.fsc | (!fetch && write ? abort_iss::kWnR : 0);
-  switch (refusal.walk.outcome) {
+  const std::uint32_t iss = walk.fsc | (!fetch && write ? abort_iss::kWnR : 0);
+  const bool external = walk.outcome == Walk::Outcome::NoMemory;
+  switch (walk.outcome) {
+    case Walk::Outcome::Stage2:       return stage2_abort(far, iss | access, fetch);
     case Walk::Outcome::Stage2OnWalk: return stage2_abort(far, iss | abort_iss::kS1Ptw, fetch);
-    case Walk::Outcome::Stage2:
-      if (!fetch && refusal.instruction) iss |= access_syndrome(*refusal.instruction);
-      return stage2_abort(far, iss, fetch);
-    case Walk::Outcome::NoMemory: iss |= fsc::kExternal; break;
+    case Walk::Outcome::NoMemory:
     case Walk::Outcome::Ok:
-    case Walk::Outcome::Stage1:   break;
+    case Walk::Outcome::Stage1:       break;
   }
   const unsigned el = pstate::el(registers_.pstate());
-  take_fault(make_esr(abort_class(fetch, el), iss), far);
-  return std::nullopt;
+  return take_fault(make_esr(abort_class(fetch, el), iss | (external ? fsc::kExternal : 0)), far);
 }
 
-std::optional<RawExit> Core::on_exception_number() {
+Core::Next Core::on_exception_number(std::uint32_t state) {
   const std::uint64_t pc = current_->pc;
   const auto word_at = [&](std::uint64_t at) { return instruction_at(at).value_or(0); };
   switch (static_cast<EngineException>(exception_number_)) {
     case EngineException::HypervisorCall:
       return trap(make_esr(ExceptionClass::Hvc64, immediate16(word_at(pc - 4))));
-    case EngineException::Undefined: return on_undefined(registers_.pstate());
+    case EngineException::Undefined: return on_undefined(state);
     case EngineException::SupervisorCall:
       retrap::aarch64::enter_el1(
           *current_->cpu, {.return_address = pc,
                            .esr = make_esr(ExceptionClass::Svc64, immediate16(word_at(pc - 4))),
                            .far = std::nullopt});
-      return std::nullopt;
+      return Next::GoOn;
     case EngineException::HypervisorTrap:
       return trap(make_esr(ExceptionClass::Smc64, immediate16(word_at(pc))));
     case EngineException::Breakpoint:
-      take_fault(make_esr(ExceptionClass::Brk64, immediate16(word_at(pc))), std::nullopt);
-      return std::nullopt;
+      return take_fault(make_esr(ExceptionClass::Brk64, immediate16(word_at(pc))), std::nullopt);
     case EngineException::DataAbort: {
       const auto insn = retrap::aarch64::decode_memory(word_at(pc));
       const std::uint64_t far =
           insn ? retrap::aarch64::effective_address(*insn, pc, registers_) : 0;
       const std::uint32_t write = insn && insn->store && !insn->load ? abort_iss::kWnR : 0;
-      const unsigned el = pstate::el(registers_.pstate());
-      take_fault(make_esr(abort_class(false, el), fsc::kAlignment | write), far);
-      return std::nullopt;
+      return take_fault(make_esr(abort_class(false, pstate::el(state)), fsc::kAlignment | write),
+                        far);
     }
     case EngineException::SecureMonitorCall: break;
   }
-  return RawExit{.kind = RawExit::Kind::Failed,
-                 .esr = 0x100 | static_cast<std::uint64_t>(exception_number_)};
+  return fail(0x100 | static_cast<std::uint64_t>(exception_number_));
 }
 
-std::optional<RawExit> Core::on_undefined(std::uint32_t state) {
+Core::Next Core::on_undefined(std::uint32_t state) {
   const std::uint32_t word = instruction_at(current_->pc).value_or(0);
   const unsigned el = pstate::el(state);
   std::uint32_t esr = make_esr(ExceptionClass::Unknown, 0);
@@ -160,11 +166,10 @@ std::optional<RawExit> Core::on_undefined(std::uint32_t state) {
     const std::uint32_t is_wfe = word == 0xd503'205f ? 1 : 0;
     esr = make_esr(ExceptionClass::Wfx, retrap::aarch64::kConditionAlways | is_wfe);
   }
-  take_fault(esr, std::nullopt);
-  return std::nullopt;
+  return take_fault(esr, std::nullopt);
 }
 
-std::optional<RawExit> Core::on_system_instruction(std::uint32_t word, unsigned el) {
+Core::Next Core::on_system_instruction(std::uint32_t word, unsigned el) {
   const auto iss = static_cast<std::uint32_t>(
       extract(word, 20, 19) << 20 | extract(word, 7, 5) << 17 | extract(word, 18, 16) << 14 |
       extract(word, 15, 12) << 10 | extract(word, 4, 0) << 5 | extract(word, 11, 8) << 1 |
@@ -179,8 +184,8 @@ std::optional<RawExit> Core::on_system_instruction(std::uint32_t word, unsigned 
     const bool timer = reg.crm == 2 && has_bit(allowed, 9);
     if (counter || timer) return trap(esr);
   }
-  take_fault(is_trapped_at_el0(reg) ? esr : make_esr(ExceptionClass::Unknown, 0), std::nullopt);
-  return std::nullopt;
+  return take_fault(is_trapped_at_el0(reg) ? esr : make_esr(ExceptionClass::Unknown, 0),
+                    std::nullopt);
 }
 
 }  // namespace retrap::unicorn::aarch64

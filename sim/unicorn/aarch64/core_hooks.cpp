@@ -153,21 +153,19 @@ bool Core::fill(std::uint64_t va, AccessType access, uc_tlb_entry& out) {
     return true;
   }
   if (!regime_valid_) load_regime();
-  Privilege privilege = pstate::el(registers_.pstate()) == 0 ? Privilege::El0 : Privilege::El1;
+  const Registers::Place place = registers_.place();
+  Privilege privilege = pstate::el(place.pstate) == 0 ? Privilege::El0 : Privilege::El1;
   std::optional<std::uint32_t> word;
   if (!fetch && privilege == Privilege::El1) {
     // LDTR and STTR access memory as EL0 does, in a TLB of their own.
-    word = instruction_at(registers_.pc());
+    word = instruction_at(place.pc);
     if (word && retrap::aarch64::is_unprivileged(*word)) privilege = Privilege::El0;
   }
   const Walk walk = mmu_.translate(va, permission::needed_for(access), privilege);
   if (!walk.ok()) {
-    if (!fetch && !word) word = instruction_at(registers_.pc());
-    refusal_ = {.valid = true,
-                .va = va,
-                .access = access,
-                .walk = walk,
-                .instruction = word ? retrap::aarch64::decode_memory(*word) : std::nullopt};
+    if (!fetch && !word) word = instruction_at(place.pc);
+    refusal_ = {
+        .valid = true, .va = va, .access = access, .walk = walk, .pc = place.pc, .word = word};
     return false;  // a clean unwind: nothing of the instruction has happened
   }
   const std::uint64_t page = (walk.hpa - memory_.base().raw()) >> 12;

@@ -14,10 +14,11 @@ class UnicornCpu final : public retrap::aarch64::Cpu {
     context.cpu = this;
   }
 
-  RawExit run() override { return core_.run(context_); }
+  const RawExit& run() override { return core_.run(context_); }
 
   std::uint64_t x(unsigned index) const override { return registers().x(index); }
   void set_x(unsigned index, std::uint64_t value) override { registers().set_x(index, value); }
+  void read_x(std::span<std::uint64_t> into) const override { registers().read_x(into); }
   Vector v(unsigned index) const override { return registers().v(index); }
   void set_v(unsigned index, Vector value) override { registers().set_v(index, value); }
   std::uint64_t pc() const override { return context_.pc; }

@@ -3,7 +3,9 @@
 
 #include <unicorn/unicorn.h>
 
+#include <array>
 #include <cstdint>
+#include <span>
 
 #include "arch/aarch64/cpu.h"
 
@@ -24,10 +26,32 @@ class Registers {
   void set_x(unsigned index, std::uint64_t value) {
     if (index != 31) write(id_of(index), value);
   }
+  /// x0 to x[size - 1]; at most 29.
+  void read_x(std::span<std::uint64_t> into) const {
+    std::array<int, 29> ids{};
+    std::array<void*, 29> values{};
+    for (std::size_t i = 0; i < into.size(); ++i) {
+      ids[i] = UC_ARM64_REG_X0 + static_cast<int>(i);
+      values[i] = &into[i];
+    }
+    uc_reg_read_batch(uc_, ids.data(), values.data(), static_cast<int>(into.size()));
+  }
   [[nodiscard]] std::uint64_t sp() const { return read64(UC_ARM64_REG_SP); }
   void set_sp(std::uint64_t value) { write(UC_ARM64_REG_SP, value); }
   [[nodiscard]] std::uint64_t pc() const { return read64(UC_ARM64_REG_PC); }
 
+  struct Place {
+    std::uint64_t pc = 0;
+    std::uint32_t pstate = 0;
+  };
+  /// Both at once: one call of the engine.
+  [[nodiscard]] Place place() const {
+    static constexpr std::array<int, 2> kIds = {UC_ARM64_REG_PC, UC_ARM64_REG_PSTATE};
+    Place place;
+    std::array<void*, 2> values = {&place.pc, &place.pstate};
+    uc_reg_read_batch(uc_, kIds.data(), values.data(), 2);
+    return place;
+  }
   [[nodiscard]] std::uint32_t pstate() const {
     std::uint32_t value = 0;
     uc_reg_read(uc_, UC_ARM64_REG_PSTATE, &value);
