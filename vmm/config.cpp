@@ -298,6 +298,7 @@ void Checker::entry_point() {
 
 constexpr std::string_view kEverywhere = "x86_64 aarch64 riscv64";
 constexpr std::string_view kNowhere = "";
+constexpr std::string_view kRedistributorCfg = "cpu_num, stride, first_pcpu";
 
 // Reference: axvm's EmulatedDeviceType and what each backend reads of cfg_list.
 constexpr std::array<EmuDeviceKind, 14> kKinds = {{
@@ -306,8 +307,8 @@ constexpr std::array<EmuDeviceKind, 14> kKinds = {{
     {EmuDeviceType::InterruptController, "interrupt controller", kEverywhere, 0, ""},
     {EmuDeviceType::Console,             "console",              kEverywhere, 0, ""},
     {EmuDeviceType::FwCfg,               "fw_cfg",               kNowhere,    0, ""},
-    {EmuDeviceType::IvcChannel,          "ivc channel",          kEverywhere, 0, ""},
-    {EmuDeviceType::GpptRedistributor,   "gppt redistributor",   "aarch64",   3, "cpu_num, stride, first_pcpu"},
+    {EmuDeviceType::IvcChannel,          "ivc channel",          kNowhere,    0, ""},
+    {EmuDeviceType::GpptRedistributor,   "gppt redistributor",   "aarch64",   3, kRedistributorCfg},
     {EmuDeviceType::GpptDistributor,     "gppt distributor",     "aarch64",   0, ""},
     {EmuDeviceType::GpptIts,             "gppt its",             kNowhere,    1, "host_gits_base"},
     {EmuDeviceType::X86IoApic,           "x86 I/O APIC",         "x86_64",    0, ""},

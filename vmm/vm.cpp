@@ -9,36 +9,10 @@
 namespace retrap {
 namespace {
 
-/// The device types of the configuration that no board has yet.
-bool is_offered(EmuDeviceType type) {
-  switch (type) {
-    case EmuDeviceType::Dummy:
-    case EmuDeviceType::InterruptController:
-    case EmuDeviceType::Console:
-    case EmuDeviceType::GpptRedistributor:
-    case EmuDeviceType::GpptDistributor:
-    case EmuDeviceType::X86IoApic:
-    case EmuDeviceType::X86Pit:
-    case EmuDeviceType::PpptGlobal:          return true;
-    case EmuDeviceType::FwCfg:
-    case EmuDeviceType::IvcChannel:
-    case EmuDeviceType::GpptIts:
-    case EmuDeviceType::VirtioBlk:
-    case EmuDeviceType::VirtioNet:
-    case EmuDeviceType::VirtioConsole:       return false;
-  }
-  return false;
-}
-
 /// Everything that is wrong, and one Error for it: nothing is allocated before this.
 Result<> check(const VmConfig& config, const Architecture* architecture) {
   std::vector<std::string> problems = problems_of(config);
   if (architecture != nullptr) architecture->check(config, problems);
-  for (const EmuDeviceConfig& device : config.emu_devices) {
-    if (is_offered(device.emu_type)) continue;
-    problems.push_back(fmt::format("devices.emu_devices: {} has type {:#x}, which is not offered",
-                                   device.name, static_cast<std::uint32_t>(device.emu_type)));
-  }
   if (!problems.empty()) {
     return tl::unexpected(
         Error{ErrorCode::InvalidInput, fmt::format("{}", fmt::join(problems, "\n"))});

@@ -19,7 +19,7 @@ namespace {
 
 /// Those that need nothing beside the standard board, power off, and print no more than a page.
 constexpr std::array<std::string_view, 9> kGuests = {
-    "hello", "timer", "irqmask", "paging", "user", "fpu", "sysregs", "hypercalls", "lazy"};
+    "hello", "timer", "irqmask", "paging", "user", "fpu", "hypercalls", "lazy", "smp"};
 constexpr std::uint64_t kMemory = std::uint64_t{64} << 20;
 constexpr std::uint64_t kBudget = 1'000'000'000;
 /// The second run stops and resumes this often, which must change nothing.
@@ -59,6 +59,7 @@ Result<Outcome> run_once(const guests::Guest& guest, const MachineOptions& optio
   }
   VmConfig config = architecture->default_config(kMemory);
   config.name = guest.name;
+  config.cpu_num = guest.name == "smp" ? 2 : 1;
   Images images;
   RETRAP_TRY(auto kernel, Image::parse(std::string(guest.name),
                                        {guest.elf.begin(), guest.elf.end()}, guest.arch));
@@ -130,13 +131,12 @@ void print_exits(const std::vector<Pair>& pairs) {
 
 void print_digests(const std::vector<Pair>& pairs) {
   fmt::print(
-      "\nDigests, equal in both runs (the second one stopped every {} instructions)\n  {:12}",
+      "\nDigests, equal in both runs (the second one stopped every {} instructions)\n  {:10}",
       kSlice, "");
-  for (const ArchId arch : kAllArchs) fmt::print("{:20}", to_string(arch));
+  for (const ArchId arch : kAllArchs) fmt::print("  {:>18}", to_string(arch));
   for (std::size_t i = 0; i < pairs.size(); ++i) {
-    if (i % kAllArchs.size() == 0) fmt::print("\n  {:12}", pairs[i].guest);
-    fmt::print("{:20}", fmt::format("{} {}", digest_text(pairs[i].first.digest),
-                                    pairs[i].equal() ? "=" : "!"));
+    if (i % kAllArchs.size() == 0) fmt::print("\n  {:10}", pairs[i].guest);
+    fmt::print("  {} {}", digest_text(pairs[i].first.digest), pairs[i].equal() ? "=" : "!");
   }
   fmt::print("\n");
 }

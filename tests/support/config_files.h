@@ -25,7 +25,7 @@ cmdline = "console=ttyAMA0"
 memory_regions = [[0x4000_0000, 0x0200_0000, 0x7, 0]]
 [devices]
 interrupt_mode = "emu"
-emu_devices = [["ivc", 0x6000_0000, 0x1_0000, 0, 0xA, []]]
+emu_devices = [["gicd", 0x0800_0000, 0x1_0000, 0, 0x21, []]]
 passthrough_devices = [["uart", 0x0900_0000, 0x0900_0000, 0x1000, 33]]
 excluded_devices = [["/soc/gpu"]]
 passthrough_addresses = [[0x0a00_0000, 0x1000]]

@@ -45,7 +45,7 @@ flags = 0x7
 map_type = 0
 [devices]
 interrupt_mode = "emulated"
-emu_devices = [{name="ivc", base_gpa=0x6000_0000, length=0x1_0000, irq_id=0, emu_type=0xA}]
+emu_devices = [{name="gicd", base_gpa=0x0800_0000, length=0x1_0000, irq_id=0, emu_type=0x21}]
 excluded_devices = ["/soc/gpu"]
 passthrough_addresses = [{ base_gpa = 0x0a00_0000, length = 0x1000 }]
 [[devices.passthrough_devices]]
@@ -74,8 +74,8 @@ void expect_the_sound_configuration(const VmConfig& config) {
   EXPECT_EQ(config.memory_regions[0].flags, 7u);
   EXPECT_EQ(config.memory_regions[0].map_type, MapType::Alloc);
   ASSERT_EQ(config.emu_devices.size(), 1u);
-  EXPECT_EQ(config.emu_devices[0].emu_type, EmuDeviceType::IvcChannel);
-  EXPECT_EQ(config.emu_devices[0].base_gpa, 0x6000'0000u);
+  EXPECT_EQ(config.emu_devices[0].emu_type, EmuDeviceType::GpptDistributor);
+  EXPECT_EQ(config.emu_devices[0].base_gpa, 0x0800'0000u);
   ASSERT_EQ(config.passthrough_devices.size(), 1u);
   EXPECT_EQ(config.passthrough_devices[0].irq_id, 33u);
   EXPECT_THAT(config.excluded_devices, ElementsAre("/soc/gpu"));
