@@ -27,7 +27,7 @@ constexpr std::array kLeaf1Ecx = std::to_array<Feature>({
     {"sse3", 0}, {"ssse3", 9}, {"cx16", 13}, {"sse4.1", 19}, {"sse4.2", 20}, {"x2apic", 21},
     {"movbe", 22}, {"popcnt", 23}, {"tsc-deadline", 24}, {"hypervisor", 31}});
 constexpr std::array kLeaf1Edx = std::to_array<Feature>({
-    {"fpu", 0}, {"de", 2}, {"pse", 3}, {"tsc", 4}, {"msr", 5}, {"pae", 6}, {"cx8", 8},
+    {"fpu", 0}, {"de", 2}, {"pse", 3}, {"tsc", 4}, {"msr", 5}, {"pae", 6}, {"mce", 7}, {"cx8", 8},
     {"sep", 11}, {"pge", 13}, {"cmov", 15}, {"pat", 16}, {"pse36", 17}, {"clflush", 19},
     {"mmx", 23}, {"fxsr", 24}, {"sse", 25}, {"sse2", 26}});
 constexpr unsigned kApicBit = 9;

@@ -24,7 +24,8 @@ struct CpuidContext {
 
 /// The model: family 6, model 0x3a, as far as the simulated CPU implements it. Absent on purpose:
 /// AVX and XSAVE (not simulated), BMI1/2 (66-prefixed forms fault early in boot), RDRAND and
-/// RDSEED (host randomness), MONITOR, PCID, MTRRs, machine check, performance counters.
+/// RDSEED (host randomness), MONITOR, PCID, MTRRs, machine-check banks (MCE without MCA),
+/// performance counters.
 namespace cpu_model {
 inline constexpr std::uint32_t kSignature = 0x0003'06a9;
 inline constexpr std::uint32_t kHighestBasic = 0x15;

@@ -27,6 +27,8 @@ constexpr std::uint64_t kPatReset = 0x0007'0406'0007'0406;
 
 // clang-format off
 constexpr std::array kTable = {
+    MsrRow{0x0000, "IA32_P5_MC_ADDR", Constant, kNoCheck, 0, 0},
+    MsrRow{0x0001, "IA32_P5_MC_TYPE", Constant, kNoCheck, 0, 0},
     MsrRow{0x0010, "IA32_TIME_STAMP_COUNTER", Special, kNoCheck, 0, kAny},
     MsrRow{0x0017, "IA32_PLATFORM_ID", Constant, kNoCheck, 0, 0},
     MsrRow{0x001b, "IA32_APIC_BASE", Special, kNoCheck, 0, low_bits(cpu_model::kPhysicalBits)},

@@ -12,6 +12,8 @@ namespace {
 
 constexpr auto kUndefinedOpcode = std::uint8_t{6};
 constexpr auto kGeneralProtection = std::uint8_t{13};
+constexpr auto kMachineCheck = std::uint8_t{18};
+constexpr unsigned kMachineCheckEnable = 6;                      // CR4.MCE
 constexpr std::uint64_t kNotSupported = ~std::uint64_t{38} + 1;  // -ENOSYS
 constexpr std::uint64_t kSipiPage = 4096;
 
@@ -166,7 +168,15 @@ void Vcpu::inject_abort(const exits::NestedPageFault& fault) {
   const RawExit exit = parts_.cpu.last_exit();
   const ExitReason crash = exits::GuestCrash{
       .cause = static_cast<std::uint64_t>(SvmExit::NestedPageFault), .address = fault.addr.raw()};
-  if (exit.during_delivery || (exit.info1 & npf::kGuestTable) != 0) {
+  if (exit.during_delivery) {
+    next_exit_ = crash;
+    return;
+  }
+  if (has_bit(parts_.cpu.cr4(), kMachineCheckEnable)) {
+    parts_.cpu.inject(Event::exception(kMachineCheck));
+    return;
+  }
+  if ((exit.info1 & npf::kGuestTable) != 0) {
     next_exit_ = crash;
     return;
   }

@@ -28,10 +28,11 @@ struct VcpuParts {
 };
 
 /// Policies where x86 leaves a choice:
-/// - a port, an MMIO address or a write to read-only memory that nobody takes: all ones are read,
-///   writes vanish, the instruction retires (PC chipsets);
-/// - an instruction fetched from where no memory is: #UD, as the all-ones bytes there are;
-/// - page tables, descriptor tables or an exception stack where no memory is: GuestCrash;
+/// - a port that nobody takes: all ones are read, writes vanish, the instruction retires;
+/// - memory that is not there or not allowed: #MC for a guest that has set CR4.MCE. For all others
+///   what PC chipsets do: all ones are read, writes vanish, the instruction retires; a fetch is
+///   #UD, as the all-ones bytes are; page tables there are a GuestCrash;
+/// - an exception that cannot be delivered because its stack or table is not there: GuestCrash;
 /// - an MSR that neither the table nor a device of the system-register bus has: #GP;
 /// - VMCALL and VMMCALL from rings 1 to 3: #UD;
 /// - RDPMC #GP (no counters), MONITOR, MWAIT, XSETBV, RSM and the SVM instructions #UD, all as

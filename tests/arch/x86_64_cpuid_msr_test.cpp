@@ -26,7 +26,7 @@ TEST(Cpuid, IsTheSameOnEveryHost) {  // X5
   EXPECT_EQ(vendor.eax, 0x15u);
   EXPECT_EQ(letters({vendor.ebx, vendor.edx, vendor.ecx}), "GenuineIntel");
   EXPECT_EQ(cpuid(1, 0, context),
-            (CpuidResult{0x0003'06a9, 0x0001'0800, 0x81f8'2201, 0x078b'ab7d}));
+            (CpuidResult{0x0003'06a9, 0x0001'0800, 0x81f8'2201, 0x078b'abfd}));
   EXPECT_EQ(cpuid(7, 0, context), (CpuidResult{0, 0x0010'0083, 0, 0x2400'0000}));
   EXPECT_EQ(cpuid(7, 1, context), CpuidResult{});
   EXPECT_EQ(cpuid(0x15, 0, context), (CpuidResult{1, 40, 25'000'000, 0}));
@@ -42,7 +42,7 @@ TEST(Cpuid, HidesWhatTheSimulatedCpuDoesNotHave) {  // X5
   EXPECT_FALSE(has_bit(features.ecx, 26)) << "XSAVE";
   EXPECT_FALSE(has_bit(features.ecx, 28)) << "AVX";
   EXPECT_FALSE(has_bit(features.ecx, 30)) << "RDRAND";
-  EXPECT_FALSE(has_bit(features.edx, 7)) << "machine check";
+  EXPECT_FALSE(has_bit(features.edx, 14)) << "machine-check banks";
   EXPECT_TRUE(has_bit(features.ecx, 31)) << "hypervisor";
   EXPECT_FALSE(has_bit(cpuid(7, 0, {}).ebx, 8)) << "BMI2";
   EXPECT_FALSE(has_bit(cpuid(7, 0, {}).ebx, 18)) << "RDSEED";
@@ -128,7 +128,7 @@ TEST_F(MsrTest, KeepsWhatIsStored) {
 
 TEST_F(MsrTest, DoesNotKnowWhatIsNotInTheTable) {
   std::uint64_t value = 0;
-  for (const std::uint32_t number : {0x0U, 0x1U, 0x1bU + 1, 0x200U, 0x345U, 0xc001'0015U, ~0U}) {
+  for (const std::uint32_t number : {0x2U, 0x1cU, 0x200U, 0x345U, 0xc001'0015U, ~0U}) {
     EXPECT_EQ(file.read(number, value), Answer::Unknown) << std::hex << number;
     EXPECT_EQ(file.write(number, 0), Answer::Unknown) << std::hex << number;
   }

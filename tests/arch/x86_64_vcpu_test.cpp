@@ -367,6 +367,16 @@ TEST_F(VcpuTest, FaultsWhereThereAreNoInstructions) {
   expect_fault(Event::exception(kUd));
 }
 
+TEST_F(VcpuTest, ChecksTheMachineOfAGuestThatWantsIt) {
+  cpu.now.cr4 = 1 << 6;
+  for (const std::uint64_t info :
+       {npf::kFinal, npf::kFinal | npf::kWrite, npf::kFinal | npf::kFetch, npf::kGuestTable}) {
+    const auto exit = run(raw(SvmExit::NestedPageFault, 0, info, 0xd000'0000));
+    vcpu.inject_abort(std::get<exits::NestedPageFault>(exit));
+    expect_fault(Event::exception(18));
+  }
+}
+
 TEST_F(VcpuTest, CrashesWhereAnExceptionCannotBeDelivered) {
   RawExit delivery = raw(SvmExit::NestedPageFault, 0, npf::kFinal | npf::kWrite, 0xd000'0000);
   delivery.during_delivery = true;
