@@ -102,8 +102,7 @@ TEST(Scheduler, DrawsTheSameTurnsFromTheSameSeed) {
 TEST(Scheduler, KeepsItsTurnsHoweverOftenItIsStopped) {
   const auto journal = journal_of(3, 0);
 
-  for (const std::uint64_t slice : {97u, 1000u, 50021u})
-    EXPECT_EQ(journal_of(3, slice), journal);
+  for (const std::uint64_t slice : {97u, 1000u, 50021u}) EXPECT_EQ(journal_of(3, slice), journal);
   for (const std::uint64_t budget : {331u, 9999u}) EXPECT_EQ(journal_of(3, 0, budget), journal);
 }
 
