@@ -138,7 +138,10 @@ Status status_of(StopReason reason) {
 void conclude(const RunSummary& summary) {
   std::uint64_t exits = 0;
   for (const std::uint64_t count : summary.exits) exits += count;
-  const RunReport& report = summary.report;
+  RunReport report = summary.report;
+  if (report.reason == StopReason::Reset && report.detail.empty()) {
+    report.detail = "the guest asked for it; run it again";
+  }
   complain(fmt::format("{}{}{}; {} instructions, {} exits, digest {}, seed {}, {:.2f} s",
                        to_string(report.reason), report.detail.empty() ? "" : ": ", report.detail,
                        report.instructions, exits, digest_text(summary.digest), summary.seed,
