@@ -111,10 +111,7 @@ Core::Next Core::after_attention() {
         pc);
   }
   if (attention_.aarch32) {
-    // The CPU has no AArch32 state: the ERET that asked for it was an illegal return
-    // (DDI 0487, D1.3.4), which stays at EL1 with PSTATE.IL set.
-    const std::uint32_t flags = registers_.pstate() & (pstate::kNzcv | pstate::kDaif);
-    set_pstate(*current_, flags | pstate::kIl | pstate::kEl1h);
+    leave_aarch32();
     return take_fault(make_esr(ExceptionClass::IllegalState, 0), std::nullopt);
   }
   if (attention_.fp_offset == 0) {

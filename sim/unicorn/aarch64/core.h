@@ -99,6 +99,7 @@ class Core final : public CodeListener {
   void drop_exit_checks();
   void trap_to_el2();
   void add_hooks();
+  void restore_identity(const CpuContext& cpu);
   // core.cpp
   void switch_to(CpuContext& cpu);
   void loop();
@@ -119,6 +120,9 @@ class Core final : public CodeListener {
     return retired_ - ((block_end_ - registers_.pc()) >> 2);
   }
   void reconsider();
+  // core_aarch32.cpp
+  [[nodiscard]] bool is_aarch32(std::uint64_t at) const;
+  void leave_aarch32();
   // core_faults.cpp
   Next on_refusal();
   Next on_exception_number(std::uint32_t pstate);

@@ -82,7 +82,7 @@ void Core::inspect_block(std::uint64_t at, std::uint32_t instructions) {
     early_ = 0;
     return;
   }
-  if ((registers_.pstate() & pstate::kAArch32) != 0) {
+  if (is_aarch32(at)) {
     attention_.aarch32 = true;
     early_ = 0;
     return;

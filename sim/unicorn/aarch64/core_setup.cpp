@@ -148,11 +148,15 @@ void Core::add_hooks() {
   engine_.add_hook(UC_HOOK_INTR, std::bit_cast<void*>(&Core::on_exception), this);
 }
 
+void Core::restore_identity(const CpuContext& cpu) {
+  registers_.set_system(kVmpidrEl2, cpu.setup.mpidr);
+}
+
 void Core::reset(CpuContext& cpu) {
   if (current_ != &cpu) switch_to(cpu);
   set_stepping(false);
   check(uc_context_restore(engine_.get(), power_on_), "context_restore");
-  registers_.set_system(kVmpidrEl2, cpu.setup.mpidr);
+  restore_identity(cpu);
   cpu.pc = 0;
   cpu.virtual_irq = false;
   cpu.fpen = 0;

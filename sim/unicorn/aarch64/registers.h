@@ -87,8 +87,8 @@ class Registers {
   // The engine has its own ids for the registers of an exception entry: no search by number.
   [[nodiscard]] std::uint64_t bank_sp(unsigned el) const { return read64(bank_id(el)); }
   void set_bank_sp(unsigned el, std::uint64_t value) { write(bank_id(el), value); }
-  [[nodiscard]] std::uint64_t direct(uc_arm64_reg id) const { return read64(id); }
-  void set_direct(uc_arm64_reg id, std::uint64_t value) { write(id, value); }
+  [[nodiscard]] std::uint64_t direct(int id) const { return read64(id); }
+  void set_direct(int id, std::uint64_t value) { write(id, value); }
 
  private:
   [[nodiscard]] static int id_of(unsigned index) {
