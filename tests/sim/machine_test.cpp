@@ -69,5 +69,66 @@ TEST(Machine, HasOneDigestBeforeAnythingHappens) {
   EXPECT_EQ((*Machine::create({}))->digest(), (*Machine::create({.seed = 9}))->digest());
 }
 
+/// Every architecture that this build has.
+class AMachine : public ::testing::TestWithParam<ArchId> {
+ public:
+  std::unique_ptr<Machine> machine_ = *Machine::create({});
+  [[nodiscard]] VmConfig config() {
+    VmConfig config = machine_->architecture(GetParam())->default_config(64_MiB);
+    const std::uint64_t kernel = config.memory_regions.front().gpa + 4_MiB;
+    config.kernel_load_addr = kernel;
+    config.entry_point = kernel;
+    return config;
+  }
+  /// Bytes that nobody will execute.
+  [[nodiscard]] Images images() const {
+    Images images;
+    images.kernel = *Image::parse("kernel", std::vector<std::byte>(64, std::byte{1}), GetParam());
+    return images;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Architectures, AMachine, ::testing::ValuesIn(kAllArchs),
+                         [](const ::testing::TestParamInfo<ArchId>& param) {
+                           return std::string(to_string(param.param));
+                         });
+
+TEST_P(AMachine, HasHardwareSupport) {
+  EXPECT_TRUE(has_hardware_support(*machine_, GetParam()));
+}
+
+TEST_P(AMachine, TakesAVm) {
+  const auto vm = machine_->add_vm(config(), images());
+
+  ASSERT_THAT(vm, Succeeds());
+  EXPECT_EQ((*vm)->config().arch, GetParam());
+  EXPECT_EQ(machine_->console_of(**vm), "");
+}
+
+TEST_P(AMachine, RefusesASecondVmWithTheSameId) {
+  ASSERT_THAT(machine_->add_vm(config(), images()), Succeeds());
+  const std::uint64_t free = machine_->frames().bytes_free();
+
+  EXPECT_THAT(machine_->add_vm(config(), images()), FailsSaying(ErrorCode::AlreadyExists, "vm 1"));
+
+  EXPECT_EQ(machine_->frames().bytes_free(), free);
+  EXPECT_EQ(machine_->vm_num(), 1u);
+}
+
+TEST_P(AMachine, MovesItsMemoryForAnIdenticalRegion) {
+  VmConfig wanted = config();
+  for (MemoryRegionConfig& region : wanted.memory_regions) {
+    if (region.gpa != 0) region.map_type = MapType::Identical;
+  }
+
+  const auto vm = machine_->add_vm(wanted, images());
+
+  ASSERT_THAT(vm, Succeeds());
+  for (const MemoryRegionConfig& region : wanted.memory_regions) {
+    if (region.map_type != MapType::Identical) continue;
+    EXPECT_EQ((*vm)->memory().translate(GuestPhys(region.gpa)), HostPhys(region.gpa));
+  }
+}
+
 }  // namespace
 }  // namespace retrap
