@@ -62,8 +62,11 @@ MemoryWish wish_of(const VmConfig& config) {
   std::uint64_t last = 0;
   for (const HostRange range : named_ranges(config)) {
     // Some room below, for the page tables that are allocated first.
-    const std::uint64_t low = align_down(range.base().raw(), kSlack);
-    wish.base = std::min(wish.base, HostPhys(low < kSlack ? 0 : low - kSlack));
+    constexpr std::uint64_t kGrain = std::uint64_t{1} << 16;
+    constexpr std::uint64_t kRoom = std::uint64_t{1} << 28;
+    const std::uint64_t low = align_down(range.base().raw(), kGrain);
+    const std::uint64_t room = low > kGrain ? std::min(low - kGrain, kRoom) : low;
+    wish.base = std::min(wish.base, HostPhys(low - room));
     last = std::max(last, range.last().raw());
   }
   std::uint64_t needed = kSlack;

@@ -97,6 +97,8 @@ void Core::drop_exit_checks() {
   constexpr std::uint32_t kEl0Thumb = 0x1f0;  // SPSR: AArch32 User, T, masked
   const std::uint64_t base = memory_.base().raw();
   const std::uint64_t at = base >= 2 * kPageSize ? base - kPageSize : base + memory_.size();
+  // Thumb code has 32-bit addresses.
+  if (at > 0xffff'f000) return;
   if (at + kPageSize > bit(32)) return;  // no place for the page where AArch32 can reach it
   const std::unique_ptr<std::byte, decltype(&std::free)> page(
       static_cast<std::byte*>(std::aligned_alloc(kPageSize, kPageSize)), &std::free);
