@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <limits>
 #include <map>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -57,6 +58,7 @@ class Reader {
 
   template <class... Args>
   void say(Place place, fmt::format_string<Args...> text, Args&&... args) {
+    unsound_.insert(key_);
     problems_.push_back({place, fmt::format(text, std::forward<Args>(args)...)});
   }
   template <class... Args>
@@ -99,22 +101,27 @@ class Reader {
   void excluded(const toml::node& node, const std::string& what);
 
   [[nodiscard]] Place place_of_key(std::string key) const;
+  [[nodiscard]] bool is_worth_saying(std::string_view key) const;
 
   const std::string& path_;
   std::optional<ArchId> arch_;
   VmConfig config_;
   std::map<std::string, Place, std::less<>> places_;
+  std::string key_;                ///< the key that is being read: "kernel.cmdline"
+  std::set<std::string> unsound_;  ///< keys with values that could not be read
   std::vector<Problem> problems_;
 };
 
 const toml::node* Reader::find(const toml::table& section, std::string_view prefix,
                                std::string_view key) {
+  key_ = fmt::format("{}.{}", prefix, key);
   const toml::node* const node = section.get(key);
-  if (node != nullptr) places_[fmt::format("{}.{}", prefix, key)] = place_of(node->source());
+  if (node != nullptr) places_[key_] = place_of(node->source());
   return node;
 }
 
 const toml::table* Reader::section(const toml::table& root, std::string_view name, Names keys) {
+  key_.clear();
   const toml::node* const node = root.get(name);
   if (node == nullptr) {
     say(Place{}, "the section [{}] is missing; add it", name);
@@ -270,7 +277,8 @@ void Reader::list(const toml::node* node, std::string_view section, std::string_
 
 void Reader::base(const toml::table& table) {
   for (const std::string_view key : {"id", "name", "cpu_num"}) {
-    if (table.get(key) == nullptr) say(table, "[base] lacks the key '{}'; add it", key);
+    if (find(table, "base", key) != nullptr) continue;
+    say(table, "[base] lacks the key '{}'; add it", key);
   }
   number(find(table, "base", "id"), "id", config_.id);
   text(find(table, "base", "name"), "name", config_.name);
@@ -328,10 +336,11 @@ void Reader::kernel(const toml::table& table) {
   choice<ImageLocation>(get("image_location"), "image_location", kLocations,
                         config_.image_location);
   choice<Populate>(get("populate"), "populate", kPopulate, config_.populate);
-  if (table.get("memory_regions") == nullptr) {
+  const toml::node* const regions = get("memory_regions");
+  if (regions == nullptr) {
     say(table, "[kernel] lacks the key 'memory_regions'; add [[gpa, size, flags, map_type]]");
   }
-  list(get("memory_regions"), "kernel", "memory_regions",
+  list(regions, "kernel", "memory_regions",
        [&](const toml::node& node, const std::string& what) { memory_region(node, what); });
 }
 
@@ -434,30 +443,28 @@ Place Reader::place_of_key(std::string key) const {
   return {};
 }
 
+/// Whether a problem with `key` is one of the file: what could not be read has a default by now,
+/// and complaints about that would mislead.
+bool Reader::is_worth_saying(std::string_view key) const {
+  const std::string own(key.substr(0, key.find('[')));
+  std::vector<std::string_view> depends = {own, "kernel.memory_regions"};
+  if (key.starts_with("base.")) depends = {own, "base.cpu_num"};
+  if (key.starts_with("devices.")) {
+    depends = {"base.arch", "kernel.memory_regions", "devices.emu_devices",
+               "devices.passthrough_devices", "devices.passthrough_addresses"};
+  }
+  return std::ranges::none_of(
+      depends, [this](std::string_view name) { return unsound_.contains(std::string(name)); });
+}
+
 Result<VmConfig> Reader::read(const toml::table& root) {
   unknown_keys(root, "the file", kSections);
-  const auto is_sound = [this](auto&& read_section) {
-    const std::size_t before = problems_.size();
-    read_section();
-    return problems_.size() == before;
-  };
-  const bool base_is_sound = is_sound([&] {
-    if (const toml::table* const table = section(root, "base", kBaseKeys)) base(*table);
-  });
-  const bool kernel_is_sound = is_sound([&] {
-    if (const toml::table* const table = section(root, "kernel", kKernelKeys)) kernel(*table);
-  });
-  const bool devices_are_sound = is_sound([&] {
-    if (const toml::table* const table = section(root, "devices", kDeviceKeys)) devices(*table);
-  });
-  // What could not be read has a default by now: complaints about that would mislead.
+  if (const toml::table* const table = section(root, "base", kBaseKeys)) base(*table);
+  if (const toml::table* const table = section(root, "kernel", kKernelKeys)) kernel(*table);
+  if (const toml::table* const table = section(root, "devices", kDeviceKeys)) devices(*table);
+  key_.clear();
   for (const ConfigProblem& problem : check_config(config_)) {
-    const bool of_base = problem.key.starts_with("base.");
-    const bool of_kernel = problem.key.starts_with("kernel.");
-    const bool sound = of_base     ? base_is_sound
-                       : of_kernel ? kernel_is_sound
-                                   : base_is_sound && kernel_is_sound && devices_are_sound;
-    if (sound) say(place_of_key(problem.key), "{}", problem.text);
+    if (is_worth_saying(problem.key)) say(place_of_key(problem.key), "{}", problem.text);
   }
   if (problems_.empty()) return std::move(config_);
   std::ranges::stable_sort(problems_, {}, &Problem::place);

@@ -98,16 +98,26 @@ Result<std::vector<Pair>> run_all(std::uint64_t seed) {
   return pairs;
 }
 
+/// `console` on one line, or as it is, each line after `margin`.
+std::string shown(std::string_view console, bool on_one_line, std::string_view margin) {
+  std::string text;
+  while (!console.empty()) {
+    const std::string_view line = console.substr(0, console.find('\n'));
+    console.remove_prefix(std::min(console.size(), line.size() + 1));
+    if (!text.empty()) text += on_one_line ? " / " : fmt::format("\n{}", margin);
+    text += line;
+  }
+  return text;
+}
+
+/// A few that are short and say something, and all that went wrong.
 void print_consoles(const std::vector<Pair>& pairs) {
   fmt::print("Consoles\n");
   for (const Pair& pair : pairs) {
-    std::string_view rest = pair.first.console;
-    const bool shown = pair.guest == "hello" || pair.guest == "timer" || !pair.first.good();
-    while (shown && !rest.empty()) {
-      const std::string_view line = rest.substr(0, rest.find('\n'));
-      rest.remove_prefix(std::min(rest.size(), line.size() + 1));
-      fmt::print("  {:8} {:10} | {}\n", to_string(pair.arch), pair.guest, line);
-    }
+    const bool good = pair.first.good();
+    if (good && pair.guest != "hello" && pair.guest != "timer") continue;
+    const std::string margin = fmt::format("  {:10}  {:8}", pair.guest, to_string(pair.arch));
+    fmt::print("{}  {}\n", margin, shown(pair.first.console, good, margin + "  "));
   }
 }
 

@@ -151,13 +151,30 @@ TEST(ConfigFile, SaysEverythingThatIsWrongAtOnce) {
             "without quotes");
 }
 
-TEST(ConfigFile, SaysWhatIsWrongInTheSectionsItCouldRead) {
-  std::string text = sound_config_with("cpu_num", "cpu_num = 0");
+TEST(ConfigFile, SaysWhatIsWrongWithTheKeysItCouldRead) {
+  std::string text = sound_config_with("memory_regions", "memory_regions = [[0x4000_0000, 1]]");
+  text.replace(text.find("\"fs\""), 4, "\"tape\"");
   text.replace(text.find("\"emu\""), 5, "3");
   const auto config = parse_config(text, "d.toml");
 
   ASSERT_THAT(config, FailsWith(ErrorCode::InvalidInput));
-  EXPECT_EQ(std::ranges::count(config.error().message, '\n'), 3);  // cpu_num, two lists, the mode
+  EXPECT_EQ(config.error().message,
+            "d.toml:10:15: entry_point 0x40200000 is in none of the memory_regions; move it into "
+            "RAM\n"
+            "d.toml:12:20: kernel_load_addr 0x40200000 is in none of the memory_regions; move it "
+            "into RAM\n"
+            "d.toml:14:18: image_location is \"tape\"; use one of fs, memory\n"
+            "d.toml:16:19: memory_regions[0]: gpa 0x40000000 and size 0x1 must be multiples of "
+            "0x1000\n"
+            "d.toml:18:18: interrupt_mode must be a string; write it in quotes");
+}
+
+TEST(ConfigFile, SaysNothingAboutWhatFollowsFromAKeyItCouldNotRead) {
+  const auto config = parse_config(sound_config_with("cpu_num", "cpu_num = -1"), "d.toml");
+
+  ASSERT_THAT(config, FailsWith(ErrorCode::InvalidInput));
+  EXPECT_EQ(config.error().message,
+            "d.toml:6:11: cpu_num is -1; give a number from 0 to 0xffffffff");
 }
 
 TEST(ConfigFile, IsNeverMoreThanALinePerProblem) {
