@@ -85,13 +85,20 @@ Result<VmConfig> standard_config(Machine& machine, const RunOptions& options, Vm
   return config;
 }
 
-/// Says which file every line of a message is about.
-Error about(const std::optional<std::string>& path, Error error) {
-  if (!path) return error;
-  std::string lines = *path + ": ";
-  for (const char c : error.message) {
-    lines += c;
-    if (c == '\n') lines += *path + ": ";
+/// Gives every line of a message of the monitor its file and a remedy, where it has none.
+Error about(const RunOptions& options, Error error) {
+  const std::string& file = options.config ? *options.config : *options.kernel;
+  const std::string_view remedy =
+      options.config ? "correct it there" : "change --memory, --vcpus or the kernel";
+  std::string lines;
+  std::string_view rest = error.message;
+  while (!rest.empty()) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+    if (!lines.empty()) lines += '\n';
+    if (!line.starts_with(file)) lines += file + ": ";
+    lines += line;
+    if (line.find(';') == std::string_view::npos) lines += fmt::format("; {}", remedy);
   }
   error.message = std::move(lines);
   return error;
@@ -107,7 +114,7 @@ Result<std::unique_ptr<Machine>> prepared(const RunOptions& options, StandardOut
     RETRAP_TRY(config, standard_config(*machine, options, std::move(config)));
   }
   const auto vm = machine->add_vm(std::move(config), images, &console);
-  if (!vm) return tl::unexpected(about(options.config, vm.error()));
+  if (!vm) return tl::unexpected(about(options, vm.error()));
   return machine;
 }
 

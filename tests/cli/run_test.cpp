@@ -1,9 +1,12 @@
 // retrap run, demo and --version as a script sees them: output, report, exit status.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tests/support/paths.h"
@@ -130,6 +133,42 @@ TEST_P(EveryArch, SaysThatTheGuestAskedForAReset) {
 
   EXPECT_EQ(finished.status, 4);
   EXPECT_THAT(finished.err, StartsWith("retrap: reset"));
+}
+
+TEST_P(EveryArch, RefusesRamThatIsTooSmallForItsGuest) {
+  const std::string kernel = guest(GetParam(), "hello");
+  const auto finished = run_retrap({"run", "--kernel", kernel, "--memory", "4K"});
+
+  EXPECT_EQ(finished.status, 1);
+  EXPECT_EQ(finished.out, "");
+  EXPECT_THAT(finished.err, StartsWith("retrap: " + kernel + ": "));
+  EXPECT_THAT(finished.err, EndsWith("; change --memory, --vcpus or the kernel\n"));
+}
+
+TEST_P(EveryArch, RefusesRamBeyondItsAddresses) {
+  const auto finished =
+      run_retrap({"run", "--kernel", guest(GetParam(), "hello"), "--memory", "17179869183G"});
+
+  EXPECT_EQ(finished.status, 1);
+  EXPECT_THAT(finished.err, StartsWith("retrap: " + guest(GetParam(), "hello") + ": "));
+}
+
+TEST_P(EveryArch, RefusesRamWhereItsInterruptControllerIs) {
+  constexpr std::array<std::string_view, 3> kBases = {"0xfec0_0000", "0x0800_0000", "0x0c00_0000"};
+  constexpr std::array<std::string_view, 3> kRam = {"0", "0x4000_0000", "0x8000_0000"};
+  const auto index = static_cast<std::size_t>(GetParam());
+  const test::TemporaryFolder folder;
+  folder.write("c.toml",
+               fmt::format("base = {{id = 1, name = \"n\", arch = \"{}\", cpu_num = 1}}\n"
+                           "kernel = {{memory_regions = [[{}, 0x100_0000], [{}, 0x1000]]}}\n"
+                           "devices = {{}}\n",
+                           to_string(GetParam()), kRam[index], kBases[index]));
+  const auto finished =
+      retrap_in(folder, {"run", "c.toml", "--kernel", guest(GetParam(), "hello")});
+
+  EXPECT_EQ(finished.status, 1);
+  EXPECT_THAT(finished.err, MatchesRegex("retrap: c.toml: memory at .* overlaps the device .*; "
+                                         "correct it there\n"));
 }
 
 TEST_P(EveryArch, RefusesAKernelOfAnother) {
