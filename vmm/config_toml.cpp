@@ -467,7 +467,9 @@ Result<VmConfig> Reader::read(const toml::table& root) {
     if (is_worth_saying(problem.key)) say(place_of_key(problem.key), "{}", problem.text);
   }
   if (problems_.empty()) return std::move(config_);
-  std::ranges::stable_sort(problems_, {}, &Problem::place);
+  // Not stable_sort: libstdc++ 12 does it with a function that clang rejects as deprecated.
+  std::ranges::sort(problems_, {},
+                    [](const Problem& problem) { return std::tie(problem.place, problem.text); });
   std::string message;
   for (const auto& [place, text] : problems_) {
     message += fmt::format("{}{}:{}:{}: {}", message.empty() ? "" : "\n", path_, place.line,
