@@ -99,7 +99,7 @@ SbiOutcome Sbi::legacy(unsigned hart, const SbiCall& call) {
     case eid::kLegacyClearIpi: harts_.set_software_interrupt(hart, false); return legacy_answer(0);
     case eid::kLegacySendIpi:
       return with_mask([&](unsigned target) { harts_.set_software_interrupt(target, true); });
-    case eid::kLegacyFenceI:     return with_mask([](unsigned) {});  // one instruction cache for all
+    case eid::kLegacyFenceI:     return with_mask([](unsigned) {});  // one cache for all
     case eid::kLegacySfence:
     case eid::kLegacySfenceAsid: return with_mask([&](unsigned target) { harts_.fence(target); });
     default:                     return exits::SystemDown{};

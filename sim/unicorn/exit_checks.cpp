@@ -1,3 +1,4 @@
+// Finds the switch inside the engine by what surrounds it, or leaves the checks where they are.
 #include "sim/unicorn/exit_checks.h"
 
 #include <malloc.h>

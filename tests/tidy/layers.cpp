@@ -32,7 +32,7 @@ const std::vector<Layer>& layers() {
       {"tests/traces/", {"vmm/", "traces/", "tests/"}},
       {"tests/tidy/", {"vmm/", "tests/"}},
       {"tests/support/sim/", {"vmm/", "arch/", "traces/", "sim/", "tests/"}},
-      {"tests/support/", {"vmm/", "arch/", "traces/", "tests/"}},
+      {"tests/support/", {"vmm/", "arch/", "traces/", "sim/scripted/", "tests/"}},
   };
   return rows;
 }

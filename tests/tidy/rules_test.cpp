@@ -75,6 +75,12 @@ TEST(ShapeRule, WantsAPurposeShortLinesAndAPragma) {
   EXPECT_THAT(shape_offences(file("vmm/a.h", {purpose})), SizeIs(1));
   EXPECT_THAT(shape_offences(file("vmm/a.cpp", {"#include <x>"})), SizeIs(1));
   EXPECT_THAT(shape_offences(file("vmm/a.cpp", {purpose, std::string(101, 'x')})), SizeIs(1));
+  EXPECT_THAT(shape_offences(file("vmm/a.cpp", {purpose, "// clang-format off",
+                                                std::string(120, 'x'), "// clang-format on"})),
+              IsEmpty());
+  EXPECT_THAT(shape_offences(file("vmm/a.cpp", {purpose, "// clang-format off",
+                                                "// clang-format on", std::string(101, 'x')})),
+              SizeIs(1));
   EXPECT_THAT(shape_offences(file("vmm/a.cpp", std::vector<std::string>(501, purpose))), SizeIs(1));
 }
 

@@ -10,11 +10,11 @@ namespace pstate = retrap::aarch64::pstate;
 
 /// What a guest can have put into system registers, but for those that have their own place below.
 constexpr std::array kKept = {
-    SysReg::SCTLR_EL1, SysReg::ACTLR_EL1, SysReg::CPACR_EL1,      SysReg::TTBR0_EL1,
-    SysReg::TTBR1_EL1, SysReg::TCR_EL1,   SysReg::MAIR_EL1,       SysReg::AMAIR_EL1,
-    SysReg::AFSR0_EL1, SysReg::AFSR1_EL1, SysReg::CONTEXTIDR_EL1, SysReg::TPIDR_EL1,
-    SysReg::TPIDR_EL0, SysReg::TPIDRRO_EL0, SysReg::CNTKCTL_EL1,  SysReg::PAR_EL1,
-    SysReg::VBAR_EL1,  SysReg::ESR_EL1,   SysReg::FAR_EL1,        SysReg::ELR_EL1,
+    SysReg::SCTLR_EL1, SysReg::ACTLR_EL1,   SysReg::CPACR_EL1,      SysReg::TTBR0_EL1,
+    SysReg::TTBR1_EL1, SysReg::TCR_EL1,     SysReg::MAIR_EL1,       SysReg::AMAIR_EL1,
+    SysReg::AFSR0_EL1, SysReg::AFSR1_EL1,   SysReg::CONTEXTIDR_EL1, SysReg::TPIDR_EL1,
+    SysReg::TPIDR_EL0, SysReg::TPIDRRO_EL0, SysReg::CNTKCTL_EL1,    SysReg::PAR_EL1,
+    SysReg::VBAR_EL1,  SysReg::ESR_EL1,     SysReg::FAR_EL1,        SysReg::ELR_EL1,
     SysReg::SPSR_EL1,  SysReg::CSSELR_EL1,
 };
 constexpr std::array kKeptDirect = {UC_ARM64_REG_FPCR, UC_ARM64_REG_FPSR, UC_ARM64_REG_SP_EL0,
@@ -30,7 +30,7 @@ bool Core::is_aarch32(std::uint64_t at) const {
   return ((registers_.direct(UC_ARM64_REG_ELR_EL1) ^ at) & 0xffff'fffc) == 0;
 }
 
-// The ERET was an illegal return (DDI 0487, D1.3.4): the exception level and the stack pointer stay,
+// The ERET was an illegal return (DDI 0487, D1.3.4): exception level and stack pointer stay,
 // PSTATE.IL is set. Only a restored context brings the engine back to AArch64; nothing of AArch32
 // has run, so the registers are those of the ERET.
 void Core::leave_aarch32() {

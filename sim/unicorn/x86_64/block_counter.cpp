@@ -1,3 +1,4 @@
+// The table of known blocks: how many instructions each has, found in one probe.
 #include "sim/unicorn/x86_64/block_counter.h"
 
 #include <algorithm>

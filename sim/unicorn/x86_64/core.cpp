@@ -1,3 +1,4 @@
+// The engine of a VM: its hooks, its turns, its stops.
 #include "sim/unicorn/x86_64/core.h"
 
 #include <algorithm>

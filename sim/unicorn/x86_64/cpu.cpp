@@ -1,3 +1,4 @@
+// One CPU of a VM: entering the guest and reading why it left.
 #include "sim/unicorn/x86_64/cpu.h"
 
 #include "vmm/base/check.h"

@@ -1,3 +1,4 @@
+// Event delivery through the IVT or the IDT, as the manual orders its checks.
 #include "sim/unicorn/x86_64/delivery.h"
 
 #include <optional>

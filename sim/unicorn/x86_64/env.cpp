@@ -1,3 +1,4 @@
+// Offsets into Unicorn 2.1.4's CPU state, and the check at start that they are right.
 #include "sim/unicorn/x86_64/env.h"
 
 #include "sim/unicorn/engine.h"

@@ -1,3 +1,4 @@
+// The one native VMRUN, and what surrounds it.
 #include "sim/unicorn/x86_64/guest_mode.h"
 
 #include "vmm/base/bytes.h"

@@ -1,3 +1,4 @@
+// The walk of the guest's own page tables.
 #include "sim/unicorn/x86_64/guest_walk.h"
 
 #include "vmm/base/bytes.h"

@@ -1,3 +1,4 @@
+// Prefixes, opcode maps and ModRM, as far as a length needs them.
 #include "sim/unicorn/x86_64/instruction.h"
 
 #include <array>

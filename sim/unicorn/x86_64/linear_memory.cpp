@@ -1,3 +1,4 @@
+// Accesses by linear address: both stages for each page that they touch.
 #include "sim/unicorn/x86_64/linear_memory.h"
 
 #include <algorithm>

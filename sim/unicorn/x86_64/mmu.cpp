@@ -1,3 +1,4 @@
+// Answers the TLB misses of the engine.
 #include "sim/unicorn/x86_64/mmu.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The walk of the monitor's nested page tables.
 #include "sim/unicorn/x86_64/nested.h"
 
 namespace retrap::unicorn::x86_64 {

@@ -1,3 +1,4 @@
+// Port instructions: the permission checks of the manual, then the exit.
 #include "sim/unicorn/x86_64/port_io.h"
 
 namespace retrap::unicorn::x86_64 {

@@ -1,3 +1,4 @@
+// Remembers where trapped instructions stand in guest code.
 #include "sim/unicorn/x86_64/trapped_sites.h"
 
 #include <algorithm>
