@@ -2,6 +2,7 @@
 #include "vmm/config_toml.h"
 
 #include <toml++/toml.h>
+
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -17,7 +18,6 @@
 #include "vmm/nearest.h"
 
 namespace retrap {
-
 namespace {
 
 using namespace schema;
@@ -38,9 +38,7 @@ Place place_of(const toml::source_region& source) {
 }
 
 std::string joined(Names names) {
-  std::string out;
-  for (const std::string_view name : names) out += (out.empty() ? "" : ", ") + std::string(name);
-  return out;
+  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 /// Walks a parsed file, filling a VmConfig and noting every problem with its place.
