@@ -1,0 +1,155 @@
+// One hostile run: a random guest on a machine whose every other byte is watched.
+#include "tests/hostile/run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "tests/hostile/world.h"
+#include "tests/support/paths.h"
+
+namespace retrap::hostile {
+namespace {
+
+constexpr std::uint64_t kMegabyte = std::uint64_t{1} << 20;
+constexpr std::uint64_t kGuestMemory = 4 * kMegabyte;
+constexpr std::uint64_t kHostMemory = 8 * kMegabyte;
+constexpr std::byte kCanary{0xa5};
+
+/// Every page of the host that no guest may ever write, and what it holds.
+class Watch {
+ public:
+  Watch(Frames& frames, VmId vm, bool tables_may_change) : frames_(frames) {
+    HostMemory& memory = frames.memory();
+    for (std::uint64_t at = 0; at < memory.size(); at += kPageSize) {
+      const HostPhys page = memory.base().wrapping_add(at);
+      const auto owner = frames.owner_of(page);
+      if (!owner) {
+        std::ranges::fill(memory.write(page, kPageSize), kCanary);
+      } else if (owner->vm != vm || (owner->use == FrameUse::PageTable && !tables_may_change)) {
+        const auto bytes = memory.read(page, kPageSize);
+        tables_.push_back({page, {bytes.begin(), bytes.end()}});
+      }
+    }
+  }
+
+  /// What has changed, or nothing.
+  [[nodiscard]] std::string finding() const {
+    const HostMemory& memory = frames_.memory();
+    for (std::uint64_t at = 0; at < memory.size(); at += kPageSize) {
+      const HostPhys page = memory.base().wrapping_add(at);
+      if (frames_.owner_of(page)) continue;
+      const auto bytes = memory.read(page, kPageSize);
+      const auto* const first = bytes.data();
+      if (first[0] != kCanary || std::memcmp(first, first + 1, kPageSize - 1) != 0) {
+        return fmt::format("the host's page {:#x} was written", page.raw());
+      }
+    }
+    for (const auto& [page, bytes] : tables_) {
+      if (!std::ranges::equal(memory.read(page, kPageSize), bytes)) {
+        return fmt::format("the stage-2 table at {:#x} was written", page.raw());
+      }
+    }
+    return {};
+  }
+
+ private:
+  struct Saved {
+    HostPhys page;
+    std::vector<std::byte> bytes;
+  };
+  Frames& frames_;
+  std::vector<Saved> tables_;
+};
+
+class ExitCounter final : public Observer {
+ public:
+  void on_exit(const ExitEvent& event) override {
+    (void)event;
+    ++count_;
+  }
+  [[nodiscard]] std::uint64_t count() const { return count_; }
+
+ private:
+  std::uint64_t count_ = 0;
+};
+
+std::filesystem::path launcher_of(ArchId arch) {
+  const auto build = test::retrap_program().parent_path().parent_path();
+  return build / "guests" / "launch" / (std::string(to_string(arch)) + ".elf");
+}
+
+Result<Vm*> load(Machine& machine, ArchId arch, Prng& prng) {
+  Architecture* const architecture = machine.architecture(arch);
+  if (architecture == nullptr) return fail(ErrorCode::Unsupported, "no such hardware");
+  VmConfig config = architecture->default_config(kGuestMemory);
+  config.populate = prng.chance(1, 4) ? Populate::Lazy : Populate::Eager;
+  Images images;
+  RETRAP_TRY(images.kernel, Image::load(launcher_of(arch).string(), arch));
+  RETRAP_TRY(Vm* const vm, machine.add_vm(std::move(config), images));
+  const World world = make_world(arch, prng);
+  const Places& places = places_of(arch);
+  RETRAP_TRY(vm->write_to_guest_of(GuestPhys(places.launcher + kPage), world.parameters));
+  RETRAP_TRY(vm->memory().write(GuestPhys(places.arena), world.arena));
+  return vm;
+}
+
+/// Runs in a few pieces with interrupts out of nowhere between them.
+RunReport run_in_pieces(Machine& machine, Vm& vm, Prng& prng) {
+  RunReport report;
+  std::uint64_t left = kBudget;
+  for (unsigned piece = 0; piece < 4 && left != 0; ++piece) {
+    const std::uint64_t share = piece == 3 ? left : std::min(left, prng.below(kBudget / 2));
+    report = machine.run(share);
+    if (report.reason != StopReason::BudgetSpent && report.reason != StopReason::Deadlocked) break;
+    left = kBudget - std::min(kBudget, report.instructions);
+    // Vectors that no controller has are refused; that is a right answer, too.
+    (void)vm.inject_interrupt_to_vcpu(kBootVcpu, prng.below(64));
+    (void)machine.type(vm, static_cast<char>(prng.below(256)));
+  }
+  return report;
+}
+
+}  // namespace
+
+RunResult run_hostile(ArchId arch, std::uint64_t seed) {
+  Prng prng(seed);
+  RunResult result;
+  const std::uint64_t slice = prng.chance(1, 4) ? prng.between(1, 2000) : 0;
+  auto machine = Machine::create({.memory_bytes = kHostMemory, .seed = seed, .slice = slice});
+  if (!machine) return {.finding = machine.error().message};
+  const auto vm = load(**machine, arch, prng);
+  if (!vm) return {.finding = vm.error().message};
+  ExitCounter exits;
+  (*vm)->set_observer(&exits);
+  const Watch watch((*machine)->frames(), (*vm)->id(), (*vm)->config().populate == Populate::Lazy);
+
+  const RunReport report = run_in_pieces(**machine, **vm, prng);
+
+  result.digest = (*machine)->digest();
+  result.instructions = report.instructions;
+  result.exits = exits.count();
+  result.reason = report.reason;
+  result.finding = watch.finding();
+  if (result.exits > kMaxExits) result.finding = fmt::format("{} exits", result.exits);
+  if (result.instructions > kBudget) {
+    result.finding = fmt::format("{} instructions", result.instructions);
+  }
+  return result;
+}
+
+RunResult run_hostile_twice(ArchId arch, std::uint64_t seed) {
+  RunResult first = run_hostile(arch, seed);
+  if (!first.finding.empty()) return first;
+  const RunResult second = run_hostile(arch, seed);
+  if (!second.finding.empty()) return second;
+  if (first.digest != second.digest || first.instructions != second.instructions) {
+    first.finding =
+        fmt::format("not reproducible: digest {:016x} after {} instructions, then {:016x} after {}",
+                    first.digest, first.instructions, second.digest, second.instructions);
+  }
+  return first;
+}
+
+}  // namespace retrap::hostile

@@ -1,0 +1,28 @@
+// One hostile run: a random guest on a machine whose every other byte is watched.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "sim/machine.h"
+
+namespace retrap::hostile {
+
+inline constexpr std::uint64_t kBudget = 10'000;     ///< instructions of one run
+inline constexpr std::uint64_t kMaxExits = 200'000;  ///< more than this is a hang
+
+struct RunResult {
+  std::uint64_t digest = 0;
+  std::uint64_t instructions = 0;
+  std::uint64_t exits = 0;
+  StopReason reason = StopReason::BudgetSpent;
+  std::string finding;  ///< empty: nothing is wrong
+};
+
+/// Everything follows from `arch` and `seed`.
+[[nodiscard]] RunResult run_hostile(ArchId arch, std::uint64_t seed);
+
+/// run_hostile() twice; a difference is a finding.
+[[nodiscard]] RunResult run_hostile_twice(ArchId arch, std::uint64_t seed);
+
+}  // namespace retrap::hostile
