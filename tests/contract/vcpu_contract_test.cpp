@@ -114,9 +114,11 @@ TEST_P(AVcpu, IsWhereItWouldBeHadItNotStopped) {
 
 TEST_P(AVcpu, IsAsNewAfterAReset) {
   start("spin");
+  const GuestPhys entry(vcpu().pc());
   vcpu().reset();
   const std::uint64_t fresh = digest_of(vcpu());
 
+  vcpu().set_entry(entry, 0);
   ASSERT_EQ(machine().run(12'345).instructions, 12'345u);
   EXPECT_NE(digest_of(vcpu()), fresh);
   vcpu().reset();

@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
+#include <ostream>
 #include <sstream>
 
 #include "tests/guests/embedded.h"
@@ -28,17 +30,13 @@ std::vector<std::uint8_t> increment_function(ArchId arch) {
   return {};
 }
 
-struct SysregPlace {
-  std::uint64_t base;
-  std::uint64_t stride;
-};
-
-/// The first of the two system registers that belong to a device of ours.
-SysregPlace sysreg_place(ArchId arch) {
+/// The two system registers that belong to devices of ours.
+std::array<std::uint64_t, 2> scratch_sysregs(ArchId arch) {
   switch (arch) {
-    case ArchId::X86_64:  return {0x4b56'0000, 1};
-    case ArchId::Aarch64: return {0x30'fc18, 0x2'0000};  // S3_3_C15_C12_0; op2 is in bits 19:17
-    case ArchId::Riscv64: return {0x5c0, 1};
+    case ArchId::X86_64: return {0x4b56'0000, 0x4b56'0001};
+    case ArchId::Aarch64:
+      return {0x30'fc18, 0x32'fc18};  // S3_3_C15_C12_0 and _1, as the ISS has it
+    case ArchId::Riscv64: return {0x5c0, 0x5c1};
   }
   return {};
 }
@@ -69,6 +67,10 @@ void expect_equal(const Scenario& scenario, const Variant& variant, const Outcom
 
 }  // namespace
 
+void PrintTo(const Scenario& scenario, std::ostream* out) {
+  *out << to_string(scenario.arch) << ' ' << scenario.guest;
+}
+
 Result<> Bench::add_regions(ArchId arch) {
   RETRAP_TRY(vm_->write_to_guest_of(kReadOnlyBase, kReadOnlyWord));
   const auto code = increment_function(arch);
@@ -90,11 +92,11 @@ Result<> Bench::add_devices(ArchId arch) {
         kScratchPort,
         std::make_unique<ScratchDevice>("scratch ports", ScratchDevice::Shape{.size = 16})));
   }
-  const auto [base, stride] = sysreg_place(arch);
-  RETRAP_TRY(vm_->add_sysreg_device(
-      base, std::make_unique<ScratchDevice>(
-                "scratch registers",
-                ScratchDevice::Shape{.size = stride + 1, .unit = 8, .stride = stride})));
+  for (const std::uint64_t base : scratch_sysregs(arch)) {
+    RETRAP_TRY(vm_->add_sysreg_device(
+        base, std::make_unique<ScratchDevice>("scratch register",
+                                              ScratchDevice::Shape{.size = 1, .unit = 8})));
+  }
   return {};
 }
 

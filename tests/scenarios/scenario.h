@@ -30,6 +30,9 @@ struct Scenario {
   std::uint32_t vcpus = 1;
 };
 
+/// "x86_64 hello", for failure messages.
+void PrintTo(const Scenario& scenario, std::ostream* out);
+
 /// One way to run it.
 struct Variant {
   std::string name;

@@ -8,16 +8,10 @@
 namespace retrap::test {
 
 ScratchDevice::ScratchDevice(std::string name, Shape shape)
-    : name_(std::move(name)),
-      shape_(shape),
-      bytes_((shape.size + shape.stride - 1) / shape.stride * shape.unit) {}
+    : name_(std::move(name)), shape_(shape), bytes_(shape.size * shape.unit) {}
 
 bool ScratchDevice::has(const Access& access) const {
-  return access.offset % shape_.stride == 0 && place(access) + bytes(access.width) <= bytes_.size();
-}
-
-std::uint64_t ScratchDevice::place(const Access& access) const {
-  return access.offset / shape_.stride * shape_.unit;
+  return place(access) + bytes(access.width) <= bytes_.size();
 }
 
 IoResult<std::uint64_t> ScratchDevice::read(const Access& access) {

@@ -20,11 +20,10 @@ class ScratchDevice final : public Device {
     friend bool operator==(const Entry&, const Entry&) = default;
   };
 
-  /// `unit`: bytes an address stands for (1; 8 for system registers, `stride` addresses apart).
+  /// `unit`: bytes that an address stands for: 1, or 8 for system registers.
   struct Shape {
     std::uint64_t size = 0;
     std::uint64_t unit = 1;
-    std::uint64_t stride = 1;
   };
 
   ScratchDevice(std::string name, Shape shape);
@@ -40,7 +39,9 @@ class ScratchDevice final : public Device {
 
  private:
   [[nodiscard]] bool has(const Access& access) const;
-  [[nodiscard]] std::uint64_t place(const Access& access) const;
+  [[nodiscard]] std::uint64_t place(const Access& access) const {
+    return access.offset * shape_.unit;
+  }
 
   std::string name_;
   Shape shape_;

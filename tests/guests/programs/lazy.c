@@ -3,7 +3,7 @@
 
 enum : u64 { kPages = 1024 };
 
-static u8 arena[kPages * kPage] __attribute__((aligned(4096)));
+FRESH static u8 arena[kPages * kPage];
 
 static u64 at(u64 page) {
   return (u64)arena + page * kPage;

@@ -29,6 +29,9 @@ void check(const char* name, u64 got, u64 want);
 /// The same for a condition whose values mean nothing to the reader.
 void check_true(const char* name, int condition);
 
+/// Memory that nobody touches before the program does.
+#define FRESH __attribute__((section(".noinit"), aligned(4096)))
+
 /// What a program does; the machine powers off when it returns.
 void guest_main(void);
 

@@ -10,7 +10,7 @@ enum : u64 {
   kUserStack = kUserBase + 0x1000000,
 };
 
-static u64 pool[kPool][kEntries] __attribute__((aligned(4096)));
+FRESH static u64 pool[kPool][kEntries];
 static u64 pool_used;
 static u64 root;
 static u8 user_stack[kStackPages * kPage] __attribute__((aligned(4096)));

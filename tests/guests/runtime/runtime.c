@@ -148,7 +148,9 @@ void on_trap(struct trap_frame* frame) {
 }
 
 /// For programs that have one CPU.
-__attribute__((weak)) void second_main(void) { stop_this_cpu(); }
+__attribute__((weak)) void second_main(void) {
+  stop_this_cpu();
+}
 
 [[noreturn]] void start_guest(void) {
   traps_init();
