@@ -64,6 +64,23 @@ bool is_packed_sse(std::span<const std::uint8_t> code) {
   return has_66 || packed_single;
 }
 
+/// Forms that read their operand, change it and write it back, and that no table row describes:
+/// shifts, rotations, bit tests that set. The hardware reports them as writes.
+bool is_read_modify_write(std::span<const std::uint8_t> code) {
+  std::size_t i = 0;
+  const auto is_prefix = [](std::uint8_t byte) {
+    return byte == 0x66 || byte == 0x67 || (byte & 0xf0) == 0x40 || (byte & 0xfe) == 0x64 ||
+           (byte & 0xe7) == 0x26 || byte == 0xf0 || (byte & 0xfe) == 0xf2;
+  };
+  while (i < code.size() && is_prefix(code[i])) ++i;
+  if (i + 1 >= code.size()) return false;
+  const std::uint8_t opcode = code[i];
+  if (opcode != 0x0f) return (opcode & 0xfe) == 0xc0 || (opcode & 0xfc) == 0xd0;
+  const std::uint8_t second = code[i + 1];
+  return (second & 0xf6) == 0xa4 || second == 0xab || second == 0xb3 || second == 0xba ||
+         second == 0xbb;
+}
+
 }  // namespace
 
 Emulated Emulator::unknown_form(const RawExit& exit) {
@@ -73,7 +90,8 @@ Emulated Emulator::unknown_form(const RawExit& exit) {
   unsigned bytes = std::min<unsigned>(exit.size, Operand::kMostBytes);
   if (bytes == 8 && exit.linear % 16 == 0 && is_packed_sse(std::span(code).first(size))) bytes = 16;
   const bool stores = (exit.info1 & npf::kWrite) != 0;
-  return on_scratch(exit.linear, bytes, SegmentName::Ds, !stores, stores);
+  const bool reads = !stores || is_read_modify_write(std::span(code).first(size));
+  return on_scratch(exit.linear, bytes, SegmentName::Ds, reads, stores);
 }
 
 Emulated Emulator::on_scratch(std::uint64_t linear, unsigned bytes, SegmentName segment, bool reads,

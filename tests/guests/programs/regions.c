@@ -14,23 +14,35 @@ static u64 jump(u64 at) {
 
 static const u64 kReadOnlyWord = 0x726f726f726f726f;  // the scenario puts it there
 
-static void expect_abort(const char* name, u64 (*function)(u64), u64 at) {
-  check(name, trap_of(function, at), kBusError);
+// What the machine does where memory cannot be had: an abort, or on x86_64 a bus that floats: reads
+// give ones, writes vanish, and only code that is not there traps.
+static void expect_no_load(const char* name, u64 at) {
+  const u64 value = guarded(load, at);
+  check(name, last_trap.kind, kLoadOfNothing);
+  if (last_trap.kind == kNoTrap) check("nothing: a load gives ones", value, ~0ul);
+}
+
+static void expect_no_store(const char* name, u64 at) {
+  check(name, trap_of(store, at), kLoadOfNothing);
+}
+
+static void expect_no_code(const char* name, u64 at) {
+  check(name, trap_of(jump, at), kCodeOfNothing);
 }
 
 void guest_main(void) {
   check("read-only: load", guarded(load, kReadOnlyBase), kReadOnlyWord);
-  expect_abort("read-only: store", store, kReadOnlyBase);
+  expect_no_store("read-only: store", kReadOnlyBase);
   check("read-only: nothing changed", guarded(load, kReadOnlyBase), kReadOnlyWord);
   check("read-only: execution", guarded(jump, kReadOnlyBase + 0x100), 42);
 
   check("no-execute: store", guarded(store, kNoExecuteBase + 64), 0);
   check("no-execute: load", guarded(load, kNoExecuteBase + 64), 0x1234);
-  expect_abort("no-execute: fetch", jump, kNoExecuteBase);
+  expect_no_code("no-execute: fetch", kNoExecuteBase);
 
-  expect_abort("nothing: load", load, kNothingBase);
-  expect_abort("nothing: store", store, kNothingBase + 0x18);
-  expect_abort("nothing: fetch", jump, kNothingBase + 0x40);
-  expect_abort("a device: fetch", jump, kScratchBase);
+  expect_no_load("nothing: load", kNothingBase);
+  expect_no_store("nothing: store", kNothingBase + 0x18);
+  expect_no_code("nothing: fetch", kNothingBase + 0x40);
+  expect_no_code("a device: fetch", kScratchBase);
   check("after all that: load", guarded(load, kReadOnlyBase), kReadOnlyWord);
 }

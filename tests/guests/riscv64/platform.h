@@ -5,6 +5,9 @@
 
 #include "../runtime/machine.h"
 
+// The trap that memory causes where nothing is: trap_kind.
+enum : u64 { kLoadOfNothing = 4, kCodeOfNothing = 4 };
+
 #define READ_CSR(name)                                              \
   ({                                                                \
     u64 value_;                                                     \

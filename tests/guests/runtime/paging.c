@@ -18,7 +18,9 @@ extern u8 user_start[];
 extern u8 user_end[];
 
 u64 new_page(void) {
-  return (u64)pool[pool_used++];
+  u64* const page = pool[pool_used++];
+  for (u64 i = 0; i < kEntries; ++i) page[i] = 0;
+  return (u64)page;
 }
 
 /// The entry for `va` at `level` (0: pages, 1: 2 MiB blocks), with the tables above it.
