@@ -19,7 +19,10 @@ struct RawExit {
   enum class Kind : std::uint8_t {
     Trap,     ///< an exception to EL2: the three registers are valid
     Stopped,  ///< Clock::stop_at() is reached: the host's own timer, on real hardware
-    Failed,   ///< the hardware cannot go on with this state: `esr` is its own reason
+    /// The vector of an exception begins with an instruction that causes it again: no way out.
+    /// `esr` and `far` are of the guest's exception.
+    Endless,
+    Failed,  ///< the hardware cannot go on with this state: `esr` is its own reason
   };
   Kind kind = Kind::Stopped;
   std::uint64_t esr = 0;    ///< ESR_EL2
@@ -142,5 +145,7 @@ struct ExceptionEntry {
   std::optional<std::uint64_t> far;
 };
 void enter_el1(Cpu& cpu, const ExceptionEntry& entry);
+/// Whether a synchronous exception at PC would lead to PC again, for ever.
+[[nodiscard]] bool is_at_own_vector(const Cpu& cpu);
 
 }  // namespace retrap::aarch64

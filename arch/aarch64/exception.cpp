@@ -12,6 +12,12 @@ std::uint64_t vector_base(std::uint32_t from) {
 
 }  // namespace
 
+bool is_at_own_vector(const Cpu& cpu) {
+  const std::uint32_t state = cpu.pstate();
+  return pstate::el(state) == 1 && (state & pstate::kSpSel) != 0 &&
+         cpu.pc() == cpu.sysreg(SysReg::VBAR_EL1) + vector_base(state);
+}
+
 void enter_el1(Cpu& cpu, const ExceptionEntry& entry) {
   const std::uint32_t from = cpu.pstate();
   cpu.set_sysreg(SysReg::ELR_EL1, entry.return_address);

@@ -43,11 +43,15 @@ const std::array<Aarch64Vcpu::ExitRow, 6> Aarch64Vcpu::kExits = {{
 
 ExitReason Aarch64Vcpu::run() {
   for (;;) {
+    if (crash_) return *crash_;
     exit_ = cpu_.run();
     switch (exit_.kind) {
       case RawExit::Kind::Stopped: return exits::BudgetSpent{};
       case RawExit::Kind::Failed:  return exits::FailEntry{exit_.esr};
-      case RawExit::Kind::Trap:    break;
+      case RawExit::Kind::Endless:
+        crash_ = exits::GuestCrash{.cause = exit_.esr, .address = cpu_.pc()};
+        return *crash_;
+      case RawExit::Kind::Trap: break;
     }
     if (const auto reason = interpret()) return *reason;
   }
@@ -182,6 +186,10 @@ Emulated Aarch64Vcpu::emulate(AccessPort& port) {
 void Aarch64Vcpu::inject(std::uint32_t esr, std::optional<std::uint64_t> far) {
   // It costs an instruction: a guest whose vectors fault for ever must reach its limit.
   parts_.clock.retire_to(parts_.clock.retired() + 1);
+  if (is_at_own_vector(cpu_)) {
+    crash_ = exits::GuestCrash{.cause = esr, .address = cpu_.pc()};
+    return;
+  }
   enter_el1(cpu_, {.return_address = cpu_.pc(), .esr = esr, .far = far});
 }
 
@@ -211,6 +219,7 @@ void Aarch64Vcpu::inject_abort(const exits::NestedPageFault&) {
 
 void Aarch64Vcpu::reset() {
   cpu_.reset();
+  crash_.reset();
   parts_.power.set(index_, false);
 }
 

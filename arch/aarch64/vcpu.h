@@ -76,6 +76,7 @@ class Aarch64Vcpu final : public ArchVcpu {
   std::uint32_t index_;
   VcpuParts parts_;
   RawExit exit_;
+  std::optional<exits::GuestCrash> crash_;  ///< there is no way out: what every run() gives
 };
 
 }  // namespace retrap::aarch64

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::uint64_t kMegabyte = std::uint64_t{1} << 20;
 constexpr std::uint64_t kGuestMemory = 4 * kMegabyte;
-constexpr std::uint64_t kHostMemory = 8 * kMegabyte;
+constexpr std::uint64_t kHostMemory = kGuestMemory + kMegabyte;
 constexpr std::byte kCanary{0xa5};
 
 /// Every page of the host that no guest may ever write, and what it holds.

@@ -78,6 +78,13 @@ class Builder {
   std::uint64_t used_ = 1;
 };
 
+/// Tables and odd pages are the kernel's, even ones the user's.
+unsigned usual_access(std::uint64_t page) {
+  if (page < kTablePages) return kWrite;
+  const unsigned user = is_user_page(page) ? kUser : 0u;
+  return page < kTablePages + kCodePages ? kExecute | user : kWrite | user;
+}
+
 /// Entries with random flags, to places of all kinds, anywhere in the tables.
 void damage(ArchId arch, Prng& prng, std::span<std::byte> arena) {
   const std::uint64_t count = prng.chance(1, 3) ? 0 : prng.below(48);
@@ -102,20 +109,18 @@ std::uint64_t write_tables(ArchId arch, Prng& prng, std::span<std::byte> arena) 
   // The launcher must get as far as the jump.
   tables.map(places.launcher, places.launcher, kExecute);
   tables.map(places.launcher + kPage, places.launcher + kPage, kWrite);
-  const unsigned user = prng.chance(1, 2) ? kUser : 0u;
   for (std::uint64_t page = 0; page < kArenaPages; ++page) {
-    const bool is_code = page >= kTablePages && page < kTablePages + kCodePages;
-    const unsigned access = prng.chance(1, 8)    ? static_cast<unsigned>(prng.below(8))
-                            : is_code            ? kExecute | user
-                            : page < kTablePages ? kWrite
-                                                 : kWrite | user;
-    tables.map(places.arena + page * kPage, places.arena + page * kPage, access);
+    const std::uint64_t pa = places.arena + page * kPage;
+    const unsigned access =
+        prng.chance(1, 16) ? static_cast<unsigned>(prng.below(8)) : usual_access(page);
+    tables.map(pa, pa, access);
     const std::uint64_t other = places.arena + prng.below(kArenaPages) * kPage;
-    tables.map(kWindow + page * kPage, prng.chance(1, 2) ? places.arena + page * kPage : other,
-               static_cast<unsigned>(prng.below(8)) | user);
+    tables.map(kWindow + page * kPage, prng.chance(1, 2) ? pa : other,
+               static_cast<unsigned>(prng.below(8)));
   }
   for (const std::uint64_t device : places.devices) {
-    tables.map(device & ~(kPage - 1), device & ~(kPage - 1), kWrite | user);
+    tables.map(device & ~(kPage - 1), device & ~(kPage - 1),
+               kWrite | (prng.chance(1, 2) ? kUser : 0u));
   }
   damage(arch, prng, arena);
   return tables.root();

@@ -6,19 +6,22 @@
 namespace retrap::hostile {
 namespace {
 
-std::uint64_t page_in(const Places& places, std::uint64_t first, std::uint64_t count, Prng& prng) {
-  return places.arena + (first + prng.below(count)) * kPage;
+/// A page of `count` from `first` on that belongs to user mode or to the kernel.
+std::uint64_t page_in(const Places& places, std::uint64_t first, std::uint64_t count, bool user,
+                      Prng& prng) {
+  const std::uint64_t page = first + prng.below(count / 2) * 2 + (user ? 0 : 1);
+  return places.arena + page * kPage;
 }
 
-std::uint64_t code_address(ArchId arch, Prng& prng) {
-  const std::uint64_t page = page_in(places_of(arch), kTablePages, kCodePages, prng);
+std::uint64_t code_address(ArchId arch, bool user, Prng& prng) {
+  const std::uint64_t page = page_in(places_of(arch), kTablePages, kCodePages, user, prng);
   return page + (prng.below(kPage) & ~std::uint64_t{arch == ArchId::X86_64 ? 0u : 3u});
 }
 
-/// Where a vector table may be: a page of code, hardly ever anything else.
+/// Where a vector table may be: a page of the kernel's code, hardly ever anything else.
 std::uint64_t vector_address(ArchId arch, Prng& prng) {
-  if (prng.chance(1, 8)) return nasty_value(arch, prng);
-  return page_in(places_of(arch), kTablePages, kCodePages, prng);
+  if (prng.chance(1, 16)) return nasty_value(arch, prng);
+  return page_in(places_of(arch), kTablePages, kCodePages, false, prng);
 }
 
 void choose_aarch64(Prng& prng, Parameters& parameters, bool paging, bool user) {
@@ -63,7 +66,7 @@ void write_gdt(Prng& prng, Parameters& parameters, std::uint64_t at, std::uint64
 /// 256 gates to code, some of them broken, in one data page.
 void write_idt(Prng& prng, std::span<std::byte> arena, std::uint64_t offset) {
   for (std::uint64_t vector = 0; vector < 256; ++vector) {
-    const std::uint64_t target = code_address(ArchId::X86_64, prng);
+    const std::uint64_t target = code_address(ArchId::X86_64, false, prng);
     std::uint64_t type = prng.chance(1, 2) ? 0x8e : 0xee;
     std::uint64_t selector = 0x10;
     if (prng.chance(1, 16)) type = prng.below(256);
@@ -92,9 +95,9 @@ void choose_x86(Prng& prng, World& world, bool user) {
   const std::uint64_t data = kTablePages + kCodePages;
   const std::uint64_t task = places.arena + data * kPage;
   for (unsigned i = 0; i < 10; ++i) {
-    const std::uint64_t stack = prng.chance(1, 8)
-                                    ? nasty_value(ArchId::X86_64, prng)
-                                    : page_in(places, data + 2, kDataPages - 2, prng) + kPage;
+    const std::uint64_t stack =
+        prng.chance(1, 8) ? nasty_value(ArchId::X86_64, prng)
+                          : page_in(places, data + 2, kDataPages - 2, false, prng) + kPage;
     store64(world.arena, data * kPage + 4 + 8 * i, stack);
   }
   write_gdt(prng, parameters, places.launcher + kPage + 0x150, task);
@@ -144,17 +147,18 @@ World make_world(ArchId arch, Prng& prng) {
   Parameters& parameters = world.parameters;
   parameters.root = write_tables(arch, prng, arena);
   parameters.vectors = vector_address(arch, prng);
-  parameters.pc = code_address(arch, prng);
-  parameters.stack = page_in(places_of(arch), kTablePages + kCodePages, kDataPages, prng) + 2048;
-  for (std::uint64_t& value : parameters.registers) value = nasty_value(arch, prng);
   const bool user = prng.chance(1, 2);
+  parameters.pc = code_address(arch, user, prng);
+  parameters.stack =
+      page_in(places_of(arch), kTablePages + kCodePages + 2, kDataPages - 2, user, prng) + 2048;
+  for (std::uint64_t& value : parameters.registers) value = nasty_value(arch, prng);
   const bool paging = prng.chance(3, 4);
   switch (arch) {
     case ArchId::X86_64:  choose_x86(prng, world, user); break;
     case ArchId::Aarch64: choose_aarch64(prng, parameters, paging, user); break;
     case ArchId::Riscv64: choose_riscv64(prng, parameters, paging, user); break;
   }
-  if (prng.chance(1, 8)) parameters.pc = nasty_value(arch, prng);
+  if (prng.chance(1, 16)) parameters.pc = nasty_value(arch, prng);
   return world;
 }
 

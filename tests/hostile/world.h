@@ -20,6 +20,11 @@ inline constexpr std::uint64_t kArenaPages = kTablePages + kCodePages + kDataPag
 /// Where the arena is mapped a second time.
 inline constexpr std::uint64_t kWindow = 0x10'0000'0000;
 
+/// Code and data of user mode are in the even pages of the arena.
+[[nodiscard]] constexpr bool is_user_page(std::uint64_t page) {
+  return page % 2 == 0;
+}
+
 /// Where things are in one architecture's guest-physical memory.
 struct Places {
   std::uint64_t ram;       ///< start of RAM

@@ -101,6 +101,8 @@ Core::Next Core::after_attention() {
     // Such a block must be looked at again when it comes again: it may not stay translated.
     lines_.invalidate_everything();
   }
+  // At the limit the fault is what happens after it.
+  if (retired_ >= limit_) return Next::GoOn;
   const std::uint64_t pc = current_->pc;
   if (attention_.misaligned) return take_fault(make_esr(ExceptionClass::PcAlignment, 0), pc);
   if (attention_.in_window) {

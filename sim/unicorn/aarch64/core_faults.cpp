@@ -68,6 +68,10 @@ Core::Next Core::fail(std::uint64_t reason) {
 
 Core::Next Core::take_fault(std::uint32_t esr, std::optional<std::uint64_t> far) {
   ++retired_;
+  if (retrap::aarch64::is_at_own_vector(*current_->cpu)) {
+    exit_ = {.kind = RawExit::Kind::Endless, .esr = esr, .far = far.value_or(0)};
+    return Next::Exit;
+  }
   retrap::aarch64::enter_el1(*current_->cpu,
                              {.return_address = current_->pc, .esr = esr, .far = far});
   return Next::GoOn;
@@ -91,6 +95,8 @@ Core::Next Core::on_refusal() {
   const Walk& walk = refusal.walk;
   const bool fetch = refusal.access == AccessType::Fetch;
   const std::uint64_t pc = current_->pc;
+  // A jump was the last instruction before the limit: what its target causes comes after it.
+  if (fetch && retired_ >= limit_) return Next::GoOn;
   if (fetch && (pc & 3) != 0) return take_fault(make_esr(ExceptionClass::PcAlignment, 0), pc);
   std::uint64_t far = fetch ? pc : refusal.va;
   bool write = refusal.access == AccessType::Write;
