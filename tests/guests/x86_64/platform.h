@@ -7,7 +7,7 @@
 #include "../runtime/machine.h"
 
 // The trap that memory causes where nothing is: trap_kind.
-enum : u64 { kLoadOfNothing = 0, kCodeOfNothing = 2 };
+enum : u64 { kLoadOfNothing = 4, kCodeOfNothing = 4 };
 enum : u64 { kScratchPort = 0x2000 };  // a device of ours, 16 ports
 enum : u64 { kUserCode = 0x2b, kUserData = 0x23 };
 
