@@ -59,6 +59,7 @@ std::unique_ptr<Vcpu> Core::make_vcpu() {
 
 void Core::reset(Vcpu& cpu, const CpuState& state) {
   cpu.pending.reset();
+  cpu.excepted_at = ~std::uint64_t{0};
   cpu.window_wanted = false;
   mode_.enter(state, cpu.env);
   mmu_.flush();
@@ -132,11 +133,16 @@ void Core::load(Vcpu& cpu) {
 Core::Next Core::deliver_pending(Vcpu& cpu) {
   LinearMemory memory(mmu_, cpu.env);
   const bool software = cpu.pending->event.type == Event::Type::Software;
+  const bool exception = cpu.pending->event.type == Event::Type::Exception;
+  const bool fruitless = exception && cpu.excepted_at == counter_.count();
+  if (fruitless && counter_.count() >= limit_) return leave(cpu, {.code = SvmExit::Limit});
   switch (deliver(*cpu.pending, cpu.env, memory)) {
     case Delivered::Done:
       if (software && cpu.pending->event.type == Event::Type::Software) {
         counter_.set_count(counter_.count() + 1);
       }
+      if (fruitless) counter_.set_count(counter_.count() + 1);
+      if (exception) cpu.excepted_at = counter_.count();
       cpu.pending.reset();
       return Next::Resume;
     case Delivered::NestedFault: {

@@ -17,6 +17,9 @@ struct Vcpu {
 
   Env env;
   std::optional<PendingEvent> pending;
+  /// The instruction count at the latest exception. Another one at the same count costs a tick: a
+  /// guest whose handlers fault for ever must reach its limit.
+  std::uint64_t excepted_at = ~std::uint64_t{0};
   bool window_wanted = false;
   std::uint64_t tsc_offset = 0;
   RawExit exit;
