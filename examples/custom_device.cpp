@@ -1,7 +1,11 @@
 // A device of your own: the guest reads its first register and writes twice that to the second.
+#include <elf.h>
+
+#include <array>
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "sim/machine.h"
 
@@ -50,6 +54,7 @@ std::string guest_code(ArchId arch) {
       "\x33\x05\xa5\x00"   // add a0, a0, a0
       "\x23\xa2\xa2\x00"   // sw a0, 4(t0)
       "\x13\x05\x00\x00"   // li a0, 0
+      "\x93\x05\x00\x00"   // li a1, 0
       "\x13\x08\x00\x00"   // li a6, 0
       "\xb7\x58\x52\x53"   // lui a7, 0x53525
       "\x93\x88\x48\x35"   // addi a7, a7, 0x354: SBI SRST
@@ -62,19 +67,43 @@ std::string guest_code(ArchId arch) {
   return {};
 }
 
+/// An ELF file of one segment: `code`, to be loaded and entered at `start`.
+std::vector<std::byte> elf_of(ArchId arch, const std::string& code, std::uint64_t start) {
+  constexpr std::array<Elf64_Half, 3> kMachines = {EM_X86_64, EM_AARCH64, EM_RISCV};
+  Elf64_Ehdr header{};
+  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_ident[EI_CLASS] = ELFCLASS64;
+  header.e_ident[EI_DATA] = ELFDATA2LSB;
+  header.e_ident[EI_VERSION] = EV_CURRENT;
+  header.e_type = ET_EXEC;
+  header.e_machine = kMachines[static_cast<std::size_t>(arch)];
+  header.e_version = EV_CURRENT;
+  header.e_entry = start;
+  header.e_phoff = sizeof header;
+  header.e_ehsize = sizeof header;
+  header.e_phentsize = sizeof(Elf64_Phdr);
+  header.e_phnum = 1;
+  Elf64_Phdr segment{};
+  segment.p_type = PT_LOAD;
+  segment.p_flags = PF_R | PF_X;
+  segment.p_offset = sizeof header + sizeof segment;
+  segment.p_vaddr = segment.p_paddr = start;
+  segment.p_filesz = segment.p_memsz = code.size();
+  std::vector<std::byte> file(segment.p_offset + code.size());
+  std::memcpy(file.data(), &header, sizeof header);
+  std::memcpy(file.data() + sizeof header, &segment, sizeof segment);
+  std::memcpy(file.data() + segment.p_offset, code.data(), code.size());
+  return file;
+}
+
 Result<std::uint64_t> run(ArchId arch) {
   RETRAP_TRY(auto machine, Machine::create({}));
   Architecture* const hardware = machine->architecture(arch);
   if (hardware == nullptr) return fail(ErrorCode::Unsupported, "no {}", to_string(arch));
   VmConfig config = hardware->default_config(16 << 20);
   const std::uint64_t start = config.memory_regions.front().gpa + 0x20'0000;
-  config.kernel_load_addr = start;
-  config.entry_point = start;
-  const std::string code = guest_code(arch);
-  std::vector<std::byte> bytes(code.size());
-  std::memcpy(bytes.data(), code.data(), code.size());
   Images images;
-  RETRAP_TRY(images.kernel, Image::parse("guest", std::move(bytes), arch));
+  RETRAP_TRY(images.kernel, Image::parse("guest", elf_of(arch, guest_code(arch), start), arch));
   RETRAP_TRY(Vm* const vm, machine->add_vm(std::move(config), images));
   auto doubler = std::make_unique<Doubler>();
   const Doubler& device = *doubler;
