@@ -32,7 +32,7 @@ struct KnownBlock {
 /// The fast table has one word a block: pc in [63:16], the low bits of the size in [15:10], the
 /// number of instructions in [9:0]. Neighbours in memory are neighbours in the table, so that a
 /// cache line of it serves 32 bytes of code.
-class BlockCounter {
+class alignas(64) BlockCounter {
  public:
   BlockCounter();
 

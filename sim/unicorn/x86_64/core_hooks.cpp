@@ -95,7 +95,7 @@ std::uint32_t Core::inspect_block(std::uint64_t pc, std::uint32_t size) {
     ++instructions;
     if (in.length == 0) break;
     if (is_trapped(in) && !sites_.contains(pc + at)) sites_.note(pc + at);
-    plain_single = !ends_block(in);
+    plain_single = may_be_restarted(in);
     at += in.length;
   }
   instructions = std::max<std::uint32_t>(instructions, 1);
@@ -116,7 +116,7 @@ std::uint32_t Core::inspect_block(std::uint64_t pc, std::uint32_t size) {
 // as a block of its own: what of the old one did not run is not retired.
 void Core::undo_restart(std::uint64_t pc, std::uint32_t size) {
   const Block& current = counter_.current();
-  if (current.pc == Block::kNone || pc <= current.pc || !current.holds(pc)) return;
+  if (current.pc == Block::kNone || !current.holds(pc)) return;
   if (pc + size == current.pc + current.size) return;
   counter_.take_back(count_between(hook_env_, current.pc, pc));
 }

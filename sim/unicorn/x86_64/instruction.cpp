@@ -354,33 +354,35 @@ bool is_repeated_string(const Instruction& in) {
          (in.opcode >= 0xaa && in.opcode <= 0xaf);
 }
 
-bool ends_block(const Instruction& in) {
-  if (is_repeated_string(in)) return true;
+bool may_be_restarted(const Instruction& in) {
+  if (is_repeated_string(in)) return false;
   if (in.map == OpcodeMap::Two) {
-    return (in.opcode >= 0x80 && in.opcode <= 0x8f) || in.opcode == 0x05 || in.opcode == 0x07 ||
-           in.opcode == 0x34 || in.opcode == 0x35;
+    const bool jump = in.opcode >= 0x80 && in.opcode <= 0x8f;
+    const bool hint = in.opcode >= 0x18 && in.opcode <= 0x1f;
+    return !jump && !hint && (in.has_memory_operand() || in.opcode == 0xa0 || in.opcode == 0xa8);
   }
-  if (in.map != OpcodeMap::One) return false;
+  if (in.map != OpcodeMap::One) return in.has_memory_operand();
   switch (in.opcode) {
-    case 0xe0:
-    case 0xe1:
-    case 0xe2:
-    case 0xe3:
-    case 0xe8:
-    case 0xe9:
-    case 0xea:
-    case 0xeb:
-    case 0xc2:
-    case 0xc3:
-    case 0xca:
-    case 0xcb:
-    case 0xcc:
-    case 0xcd:
-    case 0xcf:
-    case 0xf4:
-    case 0x9a: return true;
-    case 0xff: return in.reg() >= 2 && in.reg() <= 5;
-    default:   return in.opcode >= 0x70 && in.opcode <= 0x7f;
+    case 0x06:
+    case 0x0e:
+    case 0x16:
+    case 0x1e:
+    case 0x60:
+    case 0x68:
+    case 0x6a:
+    case 0x6c:
+    case 0x6d:
+    case 0x9c:
+    case 0xa2:
+    case 0xa3:
+    case 0xa4:
+    case 0xa5:
+    case 0xaa:
+    case 0xab:
+    case 0xc8: return true;
+    // Jumps and calls end their block: a block of one of them is the usual thing.
+    case 0xff: return in.has_memory_operand() && (in.reg() < 2 || in.reg() == 6);
+    default:   return in.has_memory_operand() || (in.opcode >= 0x50 && in.opcode <= 0x57);
   }
 }
 

@@ -57,8 +57,9 @@ struct Instruction {
 /// Whether a bad address of it is a stack fault: pushes, pops, and operands by RSP and RBP.
 [[nodiscard]] bool uses_stack(const Instruction& instruction);
 
-/// Whether the translator must end a block behind it, whatever follows.
-[[nodiscard]] bool ends_block(const Instruction& instruction);
+/// Whether it writes to memory and does not end its block: where such an instruction makes up a
+/// block, the engine has perhaps run it again after it hit its own block.
+[[nodiscard]] bool may_be_restarted(const Instruction& instruction);
 
 /// MOVS, STOS, LODS, CMPS, SCAS, INS and OUTS with a REP prefix.
 [[nodiscard]] bool is_repeated_string(const Instruction& instruction);

@@ -89,15 +89,15 @@ bool Mmu::fill(std::uint64_t linear, uc_mem_type type, uc_tlb_entry* entry) {
     if (walk.kind != Translation::Kind::Ok) return fill_fault(walk, linear, access, entry);
   }
 
-  const NestedPage* page = &nested_.find(walk.gpa);
-  if (!permits(*page, access)) [[unlikely]] {
-    page = &nested_.look(walk.gpa);
-    if (!permits(*page, access)) {
+  NestedPage page = nested_.find(walk.gpa);
+  if (!permits(page, access)) [[unlikely]] {
+    page = nested_.look(walk.gpa);
+    if (!permits(page, access)) {
       if (access == Access::Write) keep_tail(linear, privilege);
-      return fill_nested_fault(*page, page_of(walk.gpa), linear, access, entry);
+      return fill_nested_fault(page, page_of(walk.gpa), linear, access, entry);
     }
   }
-  return grant(walk, *page, linear, access, entry);
+  return grant(walk, page, linear, access, entry);
 }
 
 bool Mmu::fill_fault(const Walk& walk, std::uint64_t linear, Access access, uc_tlb_entry* entry) {
@@ -232,13 +232,15 @@ std::size_t Mmu::read_code(const EnvHead& head, std::uint64_t linear,
 }
 
 void Mmu::keep_tail(std::uint64_t linear, Privilege privilege) {
-  tail_at_ = nullptr;
   const Walk walk = walker_.walk(PagingMode::of(env_.head()), linear - kTail, Access::Write,
                                  privilege, Marks::Peek);
   if (walk.kind != Translation::Kind::Ok) return;
   const NestedPage& page = nested_.find(walk.gpa);
   if (!page.present) return;
-  tail_at_ = nested_.host_bytes(page.host + kPageSize - kTail);
+  // The engine asks twice for the second page: before it writes to the first one, and after.
+  std::byte* const at = nested_.host_bytes(page.host + kPageSize - kTail);
+  if (tail_at_ == at) return;
+  tail_at_ = at;
   std::copy_n(tail_at_, kTail, tail_.begin());
 }
 

@@ -44,7 +44,10 @@ class Mmu {
   void on_poison(std::uint64_t address, bool write, unsigned size);
 
   [[nodiscard]] const MemoryFault& pending() const { return pending_; }
-  void clear_pending() { pending_.kind = MemoryFault::Kind::None; }
+  void clear_pending() {
+    pending_.kind = MemoryFault::Kind::None;
+    tail_at_ = nullptr;
+  }
 
   void flush();
   /// The nested tables lost something.
