@@ -63,6 +63,15 @@ class HostMemory {
   /// Zeroes [at, at + size) (page aligned); pages never written are not touched.
   void zero(HostPhys at, std::uint64_t size);
 
+  /// An engine is about to translate code of the page at `page`.
+  void mark_code(HostPhys page) {
+    flags(page) |= kCode;
+    ++code_marks_;
+  }
+  /// Grows with each mark. An engine that finds it grown by others drops the permissions to write
+  /// that it has cached, before its guest runs on.
+  [[nodiscard]] std::uint64_t code_marks() const { return code_marks_; }
+
   void add_listener(CodeListener* listener);  ///< never null; outlives its registration
   void remove_listener(CodeListener* listener);
   /// Tells all listeners but `except` (may be null).
@@ -79,6 +88,7 @@ class HostMemory {
   // From calloc: the flags of memory that nobody uses cost nothing, however big the host is.
   std::unique_ptr<std::uint8_t[], Freed> flags_;
   std::vector<CodeListener*> listeners_;
+  std::uint64_t code_marks_ = 0;
 };
 
 }  // namespace retrap

@@ -171,6 +171,7 @@ class CpuRig {
   AddressSpace space;
   std::unique_ptr<Hardware> hardware;
   std::unique_ptr<CpuSet> set;
+  unsigned faults = 0;  ///< for a test to count
 };
 
 }  // namespace retrap::test

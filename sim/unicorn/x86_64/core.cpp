@@ -40,8 +40,8 @@ Core::Core(Engine engine, HostMemory& memory, Clock& clock, const AddressSpace& 
       layout_(layout),
       monitor_(engine_),
       mode_(engine_, monitor_, layout),
-      hook_env_(engine_.get(), layout, Env::Extent::Head),
-      mmu_(engine_, memory, space, monitor_, mode_, hook_env_),
+      hook_env_(engine_.get(), layout),
+      mmu_(engine_, memory, space, monitor_, mode_, hook_env_, *this),
       sites_(engine_, reinterpret_cast<void*>(&on_trapped), this) {
   add_hooks();
   memory_.add_listener(this);
@@ -61,7 +61,9 @@ void Core::reset(Vcpu& cpu, const CpuState& state) {
   cpu.pending.reset();
   cpu.excepted_at = ~std::uint64_t{0};
   cpu.window_wanted = false;
+  if (loaded_ != nullptr) loaded_->env.detach();
   mode_.enter(state, cpu.env);
+  cpu.env.detach();
   mmu_.flush();
   loaded_ = nullptr;
 }
@@ -116,12 +118,16 @@ Completion Core::complete_on(Vcpu& cpu, std::span<const ScratchPage> pages) {
 
 // The one place where CPUs change over.
 void Core::load(Vcpu& cpu) {
-  if (loaded_ != &cpu) mmu_.flush();
+  if (loaded_ != &cpu) {
+    if (loaded_ != nullptr) loaded_->env.detach();
+    mmu_.flush();
+  }
   loaded_ = &cpu;
   if (generation_ != space_.generation()) {
     generation_ = space_.generation();
     mmu_.forget_nested();
   }
+  mmu_.heed_others();
   // The monitor has answered a nested fault, perhaps with memory.
   if (cpu.exit.code == SvmExit::NestedPageFault) {
     const Access access = (cpu.exit.info1 & npf::kWrite) != 0 ? Access::Write : Access::Read;
@@ -140,6 +146,8 @@ Core::Next Core::deliver_pending(Vcpu& cpu) {
     case Delivered::Done:
       if (software && cpu.pending->event.type == Event::Type::Software) {
         counter_.set_count(counter_.count() + 1);
+      } else {
+        note_standstill(cpu);
       }
       if (fruitless) counter_.set_count(counter_.count() + 1);
       if (exception) cpu.excepted_at = counter_.count();
@@ -189,21 +197,32 @@ void Core::enter(Vcpu& cpu) {
   running_ = true;
   const uc_err error = engine_.start(cpu.env.head().eip);
   running_ = false;
-  cpu.env.save();
-
-  if (rcx_is_lost_) {
-    cpu.env.head().regs[static_cast<unsigned>(Gpr::Rcx)] = kept_rcx_;
-    rcx_is_lost_ = false;
-  }
-  EnvTail& tail = cpu.env.tail();
-  tail.exception_is_int = 0;  // else the engine would move RIP at the next exception
-  tail.old_exception = -1;
-  tail.intercept_cr_write = kCrWrites;
+  take_state(cpu);
   if (stop_ == Stop::None && error != UC_ERR_OK) {
     stop_ = mmu_.pending().kind == MemoryFault::Kind::None ? Stop::None : Stop::Memory;
     interrupt_ = static_cast<std::uint32_t>(error);
   }
   if (step_ != Step::Off) end_step(cpu);
+}
+
+void Core::take_state(Vcpu& cpu) {
+  // What exceptions say about themselves is not in the head.
+  constexpr std::uint32_t kFirstIntercept = 0x160;
+  const bool exception = stop_ == Stop::Interrupt && interrupt_ < kFirstIntercept;
+  if (exception || cr_writes_open_) {
+    cpu.env.save();
+    EnvTail& tail = cpu.env.tail();
+    tail.exception_is_int = 0;  // else the engine would move RIP at the next exception
+    tail.old_exception = -1;
+    tail.intercept_cr_write = kCrWrites;
+    cr_writes_open_ = false;
+  } else {
+    cpu.env.save_head();
+  }
+  if (rcx_is_lost_) {
+    cpu.env.head().regs[static_cast<unsigned>(Gpr::Rcx)] = kept_rcx_;
+    rcx_is_lost_ = false;
+  }
 }
 
 // In an interrupt shadow the engine translates one instruction at a time. Such blocks are kept
@@ -241,7 +260,17 @@ Core::Next Core::after_stop(Vcpu& cpu) {
   return leave(cpu, {.code = SvmExit::Unmodelled, .info1 = interrupt_});
 }
 
+// A guest whose exceptions lead to exceptions for ever retires nothing: at some point time must
+// pass for it all the same.
+void Core::note_standstill(Vcpu& cpu) {
+  constexpr std::uint32_t kPatience = 256;
+  if (cpu.standstill_at != counter_.count()) cpu.standstill = 0;
+  if (++cpu.standstill > kPatience) counter_.set_count(counter_.count() + 1);
+  cpu.standstill_at = counter_.count();
+}
+
 Core::Next Core::leave(Vcpu& cpu, const RawExit& exit) {
+  if (exit.code == SvmExit::NestedPageFault) note_standstill(cpu);
   cpu.exit = exit;
   clock_.retire_to(counter_.count());
   return Next::Exit;

@@ -23,6 +23,8 @@ struct Vcpu {
   bool window_wanted = false;
   std::uint64_t tsc_offset = 0;
   RawExit exit;
+  std::uint64_t standstill_at = 0;  ///< the count when something last happened without an
+  std::uint32_t standstill = 0;     ///< instruction, and how often it did
 };
 
 /// Runs CPUs. Everything that the engine calls back lands here.
@@ -94,6 +96,8 @@ class Core final : CodeListener {
   void update_limit(const Vcpu& cpu);
   Next before_entry(Vcpu& cpu);
   void enter(Vcpu& cpu);
+  void take_state(Vcpu& cpu);
+  void note_standstill(Vcpu& cpu);
   Next after_stop(Vcpu& cpu);
   Next leave(Vcpu& cpu, const RawExit& exit);
   void settle_count(const Env& env);
@@ -111,7 +115,7 @@ class Core final : CodeListener {
   Next on_interrupt_stop(Vcpu& cpu);
   Next on_software_interrupt(Vcpu& cpu, std::uint8_t vector);
   Next on_exception(Vcpu& cpu, std::uint8_t vector, std::uint32_t error);
-  Next on_intercept(Vcpu& cpu, SvmExit code, std::uint64_t info1);
+  Next on_intercept(Vcpu& cpu, SvmExit code);
   Next on_port_io(Vcpu& cpu);
   Next raise(Vcpu& cpu, const Event& event, std::uint8_t length = 0);
   Next fault_in_instruction(Vcpu& cpu, const MemoryFault& fault);
@@ -154,6 +158,7 @@ class Core final : CodeListener {
   std::uint64_t stopped_block_ = 0;  ///< the block in front of which the engine stopped
   std::uint64_t kept_rcx_ = 0;       ///< abort_instruction() costs RCX
   bool rcx_is_lost_ = false;
+  bool cr_writes_open_ = false;  ///< one step may write to control registers
 };
 
 }  // namespace retrap::unicorn::x86_64

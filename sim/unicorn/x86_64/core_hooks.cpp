@@ -84,7 +84,7 @@ void Core::slow_block(std::uint64_t pc, std::uint32_t size) {
 // The number of instructions of a block that the fast half may not take (yet): it is new, or known
 // with several numbers, or looks like a restart.
 std::uint32_t Core::inspect_block(std::uint64_t pc, std::uint32_t size) {
-  hook_env_.save();
+  hook_env_.save_head();
   std::array<std::uint8_t, kPageSize + 16> bytes;
   const std::size_t wanted = std::min<std::size_t>(size, bytes.size());
   const std::size_t count = mmu_.read_code(hook_env_.head(), pc, std::span(bytes).first(wanted));
@@ -122,7 +122,7 @@ void Core::undo_restart(std::uint64_t pc, std::uint32_t size) {
 }
 
 bool Core::window_is_open() {
-  hook_env_.save();
+  hook_env_.save_head();
   return (hook_env_.head().eflags & rflags::kIf) != 0 && !hook_env_.in_shadow();
 }
 
@@ -176,7 +176,7 @@ int Core::on_rdtscp(uc_engine* /*uc*/, void* self) {
 }
 
 void Core::read_tsc(bool with_aux) {
-  hook_env_.save();
+  hook_env_.save_head();
   const Block& block = counter_.current();
   const std::uint64_t linear = hook_env_.linear_rip();
   std::uint64_t count = counter_.count();
@@ -208,14 +208,14 @@ bool Core::on_poison(uc_engine* /*uc*/, uc_mem_type type, std::uint64_t address,
 // The hook stands by address: what is there now may be another instruction.
 void Core::on_trapped(uc_engine* /*uc*/, std::uint64_t pc, std::uint32_t /*size*/, void* self) {
   Core& it = core(self);
-  it.hook_env_.save();
+  it.hook_env_.save_head();
   std::array<std::uint8_t, 15> bytes{};
   const std::size_t count = it.mmu_.read_code(it.hook_env_.head(), pc, bytes);
   const Instruction in = decode(std::span(bytes).first(count), it.hook_env_.code_bytes());
   if (is_trapped(in)) it.abort_instruction(Stop::Trapped);
   // A code hook leaves a stale copy of the status flags where PUSHF would find it.
   it.hook_env_.head().eflags &= ~(rflags::kStatus | rflags::kDf);
-  it.hook_env_.restore();
+  it.hook_env_.restore_head();
 }
 
 bool Core::on_never(uc_engine* /*uc*/, uc_mem_type /*type*/, std::uint64_t /*address*/,

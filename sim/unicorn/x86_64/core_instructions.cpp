@@ -142,6 +142,7 @@ Core::Next Core::do_write_cr(Vcpu& cpu, unsigned number, const Instruction& in) 
     if (bad) return raise(cpu, Event::exception(kGeneralProtection, 0));
   }
   cpu.env.tail().intercept_cr_write = 0;
+  cr_writes_open_ = true;
   step_once_ = true;
   return Next::Resume;
 }

@@ -109,12 +109,12 @@ Core::Next Core::on_interrupt_stop(Vcpu& cpu) {
   if (interrupt_ < kVmexit)
     return on_software_interrupt(cpu, static_cast<std::uint8_t>(interrupt_));
   const auto code = SvmExit(interrupt_ - kVmexit);
-  const auto info = static_cast<std::uint32_t>(cpu.env.tail().error_code);
   if (in_range(code, SvmExit::Exception0, 32)) {
+    const auto info = static_cast<std::uint32_t>(cpu.env.tail().error_code);
     return on_exception(cpu, static_cast<std::uint8_t>(number_of(code, SvmExit::Exception0)), info);
   }
   settle_count(cpu.env);
-  return on_intercept(cpu, code, info);
+  return on_intercept(cpu, code);
 }
 
 // INT n, INT3, INTO: RIP is behind the instruction already, which ends its block. It goes back, for
@@ -157,7 +157,7 @@ Core::Next Core::on_exception(Vcpu& cpu, std::uint8_t vector, std::uint32_t erro
                has_error_code(vector) ? Event::exception(vector, error) : Event::exception(vector));
 }
 
-Core::Next Core::on_intercept(Vcpu& cpu, SvmExit code, std::uint64_t info1) {
+Core::Next Core::on_intercept(Vcpu& cpu, SvmExit code) {
   const Instruction in = decode_at_rip(cpu.env);
   if (code == SvmExit::Icebp) return raise(cpu, Event::exception(kDebug), in.length);
   if (in_range(code, SvmExit::WriteDr0, 16)) {
@@ -167,10 +167,11 @@ Core::Next Core::on_intercept(Vcpu& cpu, SvmExit code, std::uint64_t info1) {
   if (cr_write && code != svm_exit(SvmExit::WriteCr0, 8)) {
     return do_write_cr(cpu, number_of(code, SvmExit::WriteCr0), in);
   }
+  std::uint64_t info1 = 0;
   if (cr_write || in_range(code, SvmExit::ReadCr0, 16)) {
     info1 = retrap::x86_64::cr_access::kMov | in.rm() | ((in.rex & 1) != 0 ? 8 : 0);
-  } else if (code != SvmExit::Msr) {
-    info1 = 0;
+  } else if (code == SvmExit::Msr) {
+    info1 = in.opcode == 0x30 ? 1 : 0;  // WRMSR
   }
   return leave(cpu, {.code = code, .info1 = info1, .next_rip = next_rip(cpu.env, in.length)});
 }

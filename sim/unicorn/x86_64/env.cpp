@@ -140,23 +140,46 @@ Result<EnvLayout> EnvLayout::probe(uc_engine* uc) {
   return layout;
 }
 
-Env::Env(uc_engine* uc, const EnvLayout& layout, Extent extent) : uc_(uc), layout_(layout) {
+Env::Env(uc_engine* uc, const EnvLayout& layout) : uc_(uc), layout_(layout) {
   check(uc_context_alloc(uc, &context_), "context_alloc");
-  // A context begins with the number of bytes that it holds.
-  if (extent == Extent::Head) *at<std::size_t>(0) = sizeof(EnvHead);
+  all_ = *at<std::size_t>(0);
 }
 Env::~Env() {
+  set_extent(all_);
   uc_context_free(context_);
 }
 
 void Env::save() {
+  set_extent(all_);
   check(uc_context_save(uc_, context_), "context_save");
+  rest_missing_ = rest_changed_ = false;
 }
-void Env::restore() {
+void Env::save_head() {
+  set_extent(sizeof(EnvHead));
+  check(uc_context_save(uc_, context_), "context_save");
+  rest_missing_ = true;
+  rest_changed_ = false;
+}
+void Env::restore_head() {
+  set_extent(sizeof(EnvHead));
   check(uc_context_restore(uc_, context_), "context_restore");
 }
-void Env::copy_from(const Env& other) {
-  std::memcpy(context_, other.context_, uc_context_size(uc_));
+void Env::restore() {
+  if (!rest_changed_) return restore_head();
+  set_extent(all_);
+  check(uc_context_restore(uc_, context_), "context_restore");
+  rest_changed_ = false;
+}
+void Env::detach() {
+  need_rest();
+  rest_changed_ = true;
+}
+void Env::fetch_rest() const {
+  const EnvHead kept = head();
+  set_extent(all_);
+  check(uc_context_save(uc_, context_), "context_save");
+  *at<EnvHead>(layout_.head) = kept;
+  rest_missing_ = false;
 }
 
 std::uint64_t Env::linear_rip() const {

@@ -166,30 +166,36 @@ struct EnvLayout {
 };
 
 /// An owned uc_context with typed access to what it holds.
+///
+/// Most stops need no more than head(), an eighth of the state: save_head() fetches that, and the
+/// rest when somebody asks for it, for which the engine must still have it.
 class Env {
  public:
-  /// What save() and restore() move: everything, or head() alone, which takes a fifth of the time.
-  enum class Extent : std::uint8_t { All, Head };
-
-  Env(uc_engine* uc, const EnvLayout& layout, Extent extent = Extent::All);
+  Env(uc_engine* uc, const EnvLayout& layout);
   ~Env();
   Env(const Env&) = delete;
   Env& operator=(const Env&) = delete;
 
-  /// Engine to context, and back. About 50 ns each; safe inside hooks.
-  void save();
+  void save();       ///< engine to context: everything
+  void save_head();  ///< safe inside hooks, as is restore_head()
+  void restore_head();
+  /// Context to engine: everything that may differ.
   void restore();
-  void copy_from(const Env& other);
+  /// The engine gets other registers: fetches what is missing; the next restore() moves everything.
+  void detach();
 
-  [[nodiscard]] uc_context* context() const { return context_; }
+  [[nodiscard]] uc_context* context() const {
+    need_rest();
+    return context_;
+  }
   [[nodiscard]] EnvHead& head() { return *at<EnvHead>(layout_.head); }
   [[nodiscard]] const EnvHead& head() const { return *at<EnvHead>(layout_.head); }
-  [[nodiscard]] EnvMsrs& msrs() { return *at<EnvMsrs>(layout_.msrs); }
-  [[nodiscard]] const EnvMsrs& msrs() const { return *at<EnvMsrs>(layout_.msrs); }
-  [[nodiscard]] EnvTail& tail() { return *at<EnvTail>(layout_.tail); }
-  [[nodiscard]] const EnvTail& tail() const { return *at<EnvTail>(layout_.tail); }
-  [[nodiscard]] std::uint64_t& pat() { return *at<std::uint64_t>(layout_.pat); }
-  [[nodiscard]] std::uint64_t pat() const { return *at<std::uint64_t>(layout_.pat); }
+  [[nodiscard]] EnvMsrs& msrs() { return rest<EnvMsrs>(layout_.msrs); }
+  [[nodiscard]] const EnvMsrs& msrs() const { return rest<EnvMsrs>(layout_.msrs); }
+  [[nodiscard]] EnvTail& tail() { return rest<EnvTail>(layout_.tail); }
+  [[nodiscard]] const EnvTail& tail() const { return rest<EnvTail>(layout_.tail); }
+  [[nodiscard]] std::uint64_t& pat() { return rest<std::uint64_t>(layout_.pat); }
+  [[nodiscard]] std::uint64_t pat() const { return rest<std::uint64_t>(layout_.pat); }
 
   // What the state says.
   [[nodiscard]] unsigned cpl() const { return head().hflags & hf::kCpl; }
@@ -212,9 +218,31 @@ class Env {
   [[nodiscard]] T* at(std::size_t offset) const {
     return reinterpret_cast<T*>(reinterpret_cast<std::byte*>(context_) + offset);
   }
+  template <class T>
+  [[nodiscard]] T& rest(std::size_t offset) {
+    need_rest();
+    rest_changed_ = true;
+    return *at<T>(offset);
+  }
+  template <class T>
+  [[nodiscard]] const T& rest(std::size_t offset) const {
+    need_rest();
+    return *at<T>(offset);
+  }
+  void need_rest() const {
+    if (rest_missing_) [[unlikely]]
+      fetch_rest();
+  }
+  void fetch_rest() const;
+  /// A context begins with the number of bytes that it moves.
+  void set_extent(std::size_t bytes) const { *at<std::size_t>(0) = bytes; }
+
   uc_engine* uc_;
   uc_context* context_ = nullptr;
   EnvLayout layout_;
+  std::size_t all_ = 0;                ///< bytes of the whole state
+  mutable bool rest_missing_ = false;  ///< head() is newer than the rest
+  bool rest_changed_ = true;           ///< the engine does not have the rest as it is here
 };
 
 /// Between the two encodings of segment attributes: VMCB and descriptor.

@@ -130,6 +130,7 @@ void GuestMode::write_vmcb(const CpuState& state) {
 
 void GuestMode::enter(const CpuState& state, Env& env) {
   write_vmcb(state);
+  host_.detach();
   host_.restore();
   engine_.flush_tlb();
   entering_ = true;

@@ -34,19 +34,27 @@ bool set(uc_tlb_entry* entry, std::uint64_t address, unsigned permissions) {
 }  // namespace
 
 Mmu::Mmu(Engine& engine, HostMemory& memory, const AddressSpace& space, MonitorMemory& monitor,
-         const GuestMode& mode, Env& env)
+         const GuestMode& mode, Env& env, const CodeListener& self)
     : engine_(engine),
       memory_(memory),
       monitor_(monitor),
       mode_(mode),
       env_(env),
+      self_(self),
       code_(memory),
       nested_(memory, space),
       walker_(nested_, memory, code_) {}
 
 void Mmu::flush() {
   code_.tlb_flushed();
+  fetched_.fill(CodeTranslation{});
   engine_.flush_tlb();
+}
+
+void Mmu::heed_others() {
+  if (code_marks_seen_ == memory_.code_marks()) return;
+  code_marks_seen_ = memory_.code_marks();
+  flush();
 }
 
 void Mmu::drop_code(std::size_t page) {
@@ -75,7 +83,7 @@ bool Mmu::fill(std::uint64_t linear, uc_mem_type type, uc_tlb_entry* entry) {
     return GuestMode::allows_fetch(linear) && set(entry, linear, kR | kW | kX);
   }
 
-  env_.save();
+  env_.save_head();
   const PagingMode mode = PagingMode::of(env_.head());
   // The hook is not told for which privilege the entry is.
   Privilege privilege = env_.cpl() == 3 ? Privilege::User : Privilege::Supervisor;
@@ -147,15 +155,18 @@ bool Mmu::grant(const Walk& walk, const NestedPage& page, std::uint64_t linear, 
   if (access == Access::Fetch) {
     if (!code_.has_code(index)) {
       code_.set_code(index);
-      flags |= HostMemory::kCode;
+      const bool seen = code_marks_seen_ == memory_.code_marks();
+      memory_.mark_code(HostPhys(page.host));
+      if (seen) code_marks_seen_ = memory_.code_marks();
       if (code_.may_be_written(index)) flush();
     }
+    fetched_[fetch_slot(linear)] = {linear >> 12, page.host};
     return set(entry, page.host, permissions & ~kW);
   }
   if (access == Access::Write) {
-    if ((flags & HostMemory::kCode) != 0 && !code_.has_code(index)) {
-      memory_.tell_code_written(HostPhys(page.host), nullptr);
-      flags &= static_cast<std::uint8_t>(~HostMemory::kCode);
+    if ((flags & HostMemory::kCode) != 0) {
+      memory_.tell_code_written(HostPhys(page.host), &self_);
+      if (!code_.has_code(index)) flags &= static_cast<std::uint8_t>(~HostMemory::kCode);
     }
     if (code_.has_code(index)) {
       if (!grant_write_to_code(index, linear, permissions)) return false;
@@ -192,7 +203,7 @@ bool Mmu::grant_write_to_code(std::size_t page, std::uint64_t linear, unsigned& 
   return refuse(fault);
 }
 
-std::optional<std::uint64_t> Mmu::code_address(const EnvHead& head, std::uint64_t linear) {
+std::optional<std::uint64_t> Mmu::walk_for_code(const EnvHead& head, std::uint64_t linear) {
   const Walk walk =
       walker_.walk(PagingMode::of(head), linear, Access::Read, Privilege::Supervisor, Marks::Peek);
   if (walk.kind != Translation::Kind::Ok) return std::nullopt;

@@ -35,7 +35,7 @@ class Mmu {
  public:
   /// All outlive this.
   Mmu(Engine& engine, HostMemory& memory, const AddressSpace& space, MonitorMemory& monitor,
-      const GuestMode& mode, Env& env);
+      const GuestMode& mode, Env& env, const CodeListener& self);
 
   /// UC_HOOK_TLB_FILL.
   [[nodiscard]] bool fill(std::uint64_t linear, uc_mem_type type, uc_tlb_entry* entry);
@@ -56,6 +56,10 @@ class Mmu {
     flush();
   }
 
+  /// Other engines have translated code since the last call: pages of it must not be written
+  /// unasked.
+  void heed_others();
+
   /// Drops the translations of a page of host memory. Not while the engine runs.
   void drop_code(std::size_t page);
 
@@ -65,9 +69,14 @@ class Mmu {
   [[nodiscard]] HostMemory& memory() { return memory_; }
   [[nodiscard]] MonitorMemory& monitor() { return monitor_; }
 
-  /// The walk for the instruction bytes at `linear`, without marks or checks; the host address.
+  /// The host address of the instruction bytes at `linear`: as they were last fetched, or by a walk
+  /// without marks or checks.
   [[nodiscard]] std::optional<std::uint64_t> code_address(const EnvHead& head,
-                                                          std::uint64_t linear);
+                                                          std::uint64_t linear) {
+    const CodeTranslation& known = fetched_[fetch_slot(linear)];
+    if (known.linear == linear >> 12) return known.host + (linear & (kPageSize - 1));
+    return walk_for_code(head, linear);
+  }
 
   /// Copies instruction bytes; fewer than wanted where the tables end. Pages are not checked for
   /// execution: this is for looks at what has been, or is to be, fetched by the engine.
@@ -81,6 +90,19 @@ class Mmu {
   [[nodiscard]] std::uint64_t scratch_for(std::uint64_t gpa) const;
 
  private:
+  /// Where the engine last fetched a page from. What it executes is there: whenever the guest
+  /// changes the mapping and drops its TLB entry, the next fetch comes by here.
+  struct CodeTranslation {
+    std::uint64_t linear = ~std::uint64_t{0};  ///< page number
+    std::uint64_t host = 0;
+  };
+  [[nodiscard]] static std::size_t fetch_slot(std::uint64_t linear) {
+    return (linear >> 12) % kFetched;
+  }
+  static constexpr std::size_t kFetched = 64;
+
+  [[nodiscard]] std::optional<std::uint64_t> walk_for_code(const EnvHead& head,
+                                                           std::uint64_t linear);
   [[nodiscard]] bool refuse(const MemoryFault& fault);
   [[nodiscard]] bool poison(const MemoryFault& fault, uc_tlb_entry* entry);
   [[nodiscard]] bool fill_fault(const Walk& walk, std::uint64_t linear, Access access,
@@ -99,6 +121,8 @@ class Mmu {
   MonitorMemory& monitor_;
   const GuestMode& mode_;
   Env& env_;  ///< the hook's copy of the state
+  const CodeListener& self_;
+  std::uint64_t code_marks_seen_ = 0;
   CodePages code_;
   NestedWalker nested_;
   GuestWalker walker_;
@@ -112,6 +136,7 @@ class Mmu {
   std::byte* tail_at_ = nullptr;
   std::array<std::byte, kTail> tail_{};
 
+  std::array<CodeTranslation, kFetched> fetched_{};
   std::array<std::uint64_t, layout::kScratchPages> scratch_{};
   unsigned scratch_count_ = 0;
 };
