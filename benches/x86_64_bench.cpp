@@ -1,0 +1,221 @@
+// Round trips of the simulated x86_64 CPU, and its speed between them, against bare Unicorn.
+#include <benchmark/benchmark.h>
+#include <unicorn/unicorn.h>
+
+#include <cstring>
+#include <vector>
+
+#include "sim/machine.h"
+
+namespace retrap {
+namespace {
+
+constexpr std::uint64_t kRamBytes = 64U << 20;
+constexpr std::uint64_t kCode = 0x20'0000;
+constexpr std::uint64_t kData = 0x100'0000;
+constexpr std::uint64_t kIoApic = 0xfec0'0000;
+constexpr std::uint64_t kBatch = 10'000;
+
+/// The bytes of an instruction and what they say.
+struct Insn {
+  const char* assembly;
+  std::vector<std::uint8_t> bytes;
+};
+using Program = std::vector<Insn>;
+
+std::vector<std::byte> bytes_of(const Program& program) {
+  std::vector<std::byte> bytes;
+  for (const Insn& insn : program) {
+    for (const std::uint8_t byte : insn.bytes) bytes.push_back(std::byte{byte});
+  }
+  return bytes;
+}
+
+/// A machine whose guest is `program`, entered in 64-bit mode with rdi = `argument`.
+std::unique_ptr<Machine> machine_with(const Program& program, std::uint64_t argument) {
+  auto machine = Machine::create({.memory_bytes = 256U << 20});
+  if (!machine) return nullptr;
+  Architecture* const arch = (*machine)->architecture(ArchId::X86_64);
+  VmConfig config = arch->default_config(kRamBytes);
+  config.kernel_load_addr = kCode;
+  Images images;
+  auto image = Image::parse("bench", bytes_of(program), ArchId::X86_64);
+  if (!image) return nullptr;
+  images.kernel = std::move(*image);
+  const auto vm = (*machine)->add_vm(config, images);
+  if (!vm) return nullptr;
+  constexpr unsigned kRdi = 7;
+  if (!(*vm)->board().vcpu(kBootVcpu).set_gpr(kRdi, argument)) return nullptr;
+  return std::move(*machine);
+}
+
+/// Times `per_item` instructions of a guest that loops.
+void time_loop(benchmark::State& state, const Program& program, std::uint64_t argument,
+               std::uint64_t per_item, const char* unit) {
+  const auto machine = machine_with(program, argument);
+  if (machine == nullptr) return state.SkipWithError("the machine does not start");
+  for (auto _ : state) {
+    const RunReport report = machine->run(per_item * kBatch);
+    if (report.reason != StopReason::BudgetSpent) return state.SkipWithError("the guest stopped");
+  }
+  const auto items = static_cast<double>(state.iterations()) * static_cast<double>(kBatch);
+  state.counters[unit] =
+      benchmark::Counter(items, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+
+// The yardstick: an engine without hooks but the one that stops it.
+void BM_X86BareUnicornStopsAndStarts(benchmark::State& state) {
+  uc_engine* uc = nullptr;
+  uc_open(UC_ARCH_X86, UC_MODE_64, &uc);
+  uc_mem_map(uc, 0, 0x10000, UC_PROT_ALL);
+  const auto code = bytes_of({{"int 0x80", {0xcd, 0x80}}, {"jmp .-2", {0xeb, 0xfc}}});
+  uc_mem_write(uc, 0x1000, code.data(), code.size());
+  uc_hook hook = 0;
+  const auto stop = +[](uc_engine* engine, std::uint32_t, void*) { uc_emu_stop(engine); };
+  uc_hook_add(uc, &hook, UC_HOOK_INTR, reinterpret_cast<void*>(stop), nullptr, 1, 0);
+  uc_ctl_exits_enable(uc);
+  std::uint64_t pc = 0x1000;
+  for (auto _ : state) {
+    uc_emu_start(uc, pc, 0, 0, 0);
+    uc_reg_read(uc, UC_X86_REG_RIP, &pc);
+  }
+  uc_close(uc);
+}
+BENCHMARK(BM_X86BareUnicornStopsAndStarts);
+
+// Budget: 250 ns, and 1.6 times the bare stop and start.
+void BM_X86HypercallIsAnswered(benchmark::State& state) {
+  time_loop(state, {{"vmmcall", {0x0f, 0x01, 0xd9}}, {"jmp .-3", {0xeb, 0xfb}}}, 0, 2,
+            "round_trip");
+}
+BENCHMARK(BM_X86HypercallIsAnswered);
+
+void BM_X86CpuidIsAnswered(benchmark::State& state) {
+  time_loop(state, {{"cpuid", {0x0f, 0xa2}}, {"jmp .-2", {0xeb, 0xfc}}}, 0, 2, "round_trip");
+}
+BENCHMARK(BM_X86CpuidIsAnswered);
+
+void BM_X86PortIsWritten(benchmark::State& state) {
+  time_loop(state, {{"out 0x80, al", {0xe6, 0x80}}, {"jmp .-2", {0xeb, 0xfc}}}, 0, 2, "round_trip");
+}
+BENCHMARK(BM_X86PortIsWritten);
+
+// The scratch register of the UART.
+void BM_X86PortIsRead(benchmark::State& state) {
+  time_loop(state,
+            {{"mov edx, 0x3ff", {0xba, 0xff, 0x03, 0, 0}},
+             {"in al, dx", {0xec}},
+             {"jmp .-1", {0xeb, 0xfd}}},
+            0, 2, "round_trip");
+}
+BENCHMARK(BM_X86PortIsRead);
+
+void BM_X86MsrIsRead(benchmark::State& state) {
+  time_loop(state,
+            {{"mov ecx, 0x1b", {0xb9, 0x1b, 0, 0, 0}},
+             {"rdmsr", {0x0f, 0x32}},
+             {"jmp .-2", {0xeb, 0xfc}}},
+            0, 2, "round_trip");
+}
+BENCHMARK(BM_X86MsrIsRead);
+
+// Budget: 400 ns, and 3 times. The index register of the IO-APIC.
+void BM_X86MmioIsRead(benchmark::State& state) {
+  time_loop(state, {{"mov eax, [rdi]", {0x8b, 0x07}}, {"jmp .-2", {0xeb, 0xfc}}}, kIoApic, 2,
+            "round_trip");
+}
+BENCHMARK(BM_X86MmioIsRead);
+
+void BM_X86MmioIsWritten(benchmark::State& state) {
+  time_loop(state, {{"mov [rdi], ebx", {0x89, 0x1f}}, {"jmp .-2", {0xeb, 0xfc}}}, kIoApic, 2,
+            "round_trip");
+}
+BENCHMARK(BM_X86MmioIsWritten);
+
+const Program kLoadStoreLoop = {{"mov rax, [rdi]", {0x48, 0x8b, 0x07}},
+                                {"inc rax", {0x48, 0xff, 0xc0}},
+                                {"mov [rdi], rax", {0x48, 0x89, 0x07}},
+                                {"jmp .-9", {0xeb, 0xf5}}};
+
+// Budget: a sixth of what stock Unicorn takes for an instruction.
+void BM_X86LoadsAndStores(benchmark::State& state) {
+  time_loop(state, kLoadStoreLoop, kData, 4 * 100, "of_400");
+}
+BENCHMARK(BM_X86LoadsAndStores);
+
+// Stock: one mapping for everything, readable, writable, executable, and nothing counted.
+void BM_X86StockUnicornLoadsAndStores(benchmark::State& state) {
+  uc_engine* uc = nullptr;
+  uc_open(UC_ARCH_X86, UC_MODE_64, &uc);
+  uc_mem_map(uc, 0, 0x10000, UC_PROT_ALL);
+  // The same loop, kBatch * 80 times.
+  const auto code = bytes_of({{"mov rax, [rdi]", {0x48, 0x8b, 0x07}},
+                              {"inc rax", {0x48, 0xff, 0xc0}},
+                              {"mov [rdi], rax", {0x48, 0x89, 0x07}},
+                              {"dec rcx", {0x48, 0xff, 0xc9}},
+                              {"jnz .-12", {0x75, 0xf2}},
+                              {"int 0x80", {0xcd, 0x80}}});
+  uc_mem_write(uc, 0x1000, code.data(), code.size());
+  uc_hook hook = 0;
+  const auto stop = +[](uc_engine* engine, std::uint32_t, void*) { uc_emu_stop(engine); };
+  uc_hook_add(uc, &hook, UC_HOOK_INTR, reinterpret_cast<void*>(stop), nullptr, 1, 0);
+  const std::uint64_t data = 0x8000;
+  uc_reg_write(uc, UC_X86_REG_RDI, &data);
+  constexpr std::uint64_t kRounds = kBatch * 80;  // five instructions each
+  for (auto _ : state) {
+    uc_reg_write(uc, UC_X86_REG_RCX, &kRounds);
+    uc_emu_start(uc, 0x1000, 0, 0, 0);
+  }
+  state.counters["of_400"] =
+      benchmark::Counter(static_cast<double>(state.iterations()) * static_cast<double>(kBatch),
+                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  uc_close(uc);
+}
+BENCHMARK(BM_X86StockUnicornLoadsAndStores);
+
+// Budget: 250 ns for a fill through both stages, of four levels each: 512 pages, then CR3.
+void BM_X86TlbIsFilled(benchmark::State& state) {
+  constexpr std::uint64_t kTable = 0x180'0000;  // of 4 KiB pages for 0x1000000 to 0x1200000
+  const Program program = {{"mov rax, cr3", {0x0f, 0x20, 0xd8}},
+                           {"mov rbx, rdi", {0x48, 0x89, 0xfb}},
+                           {"mov ecx, 512", {0xb9, 0, 2, 0, 0}},
+                           {"mov edx, [rbx]", {0x8b, 0x13}},
+                           {"add rbx, 4096", {0x48, 0x81, 0xc3, 0, 0x10, 0, 0}},
+                           {"dec ecx", {0xff, 0xc9}},
+                           {"jnz .-11", {0x75, 0xf3}},
+                           {"mov cr3, rax", {0x0f, 0x22, 0xd8}},
+                           {"jmp .-24", {0xeb, 0xe6}}};
+  const auto machine = machine_with(program, kData);
+  if (machine == nullptr) return state.SkipWithError("the machine does not start");
+  if (machine->run(1).reason != StopReason::BudgetSpent) {
+    return state.SkipWithError("the guest does not start");
+  }
+  Vm& vm = machine->vm(0);
+  constexpr std::uint64_t kAddress = 0xf'ffff'ffff'f000;
+  std::uint64_t table = *vm.board().vcpu(kBootVcpu).gpr(0) & kAddress;  // PML4
+  for (const unsigned shift : {39U, 30U}) {
+    const auto entry =
+        vm.read_from_guest_of<std::uint64_t>(GuestPhys(table + 8 * (kData >> shift & 0x1ff)));
+    table = *entry & kAddress;
+  }
+  bool stored =
+      vm.write_to_guest_of(GuestPhys(table + 8 * (kData >> 21 & 0x1ff)), kTable + 7).has_value();
+  for (std::uint64_t page = 0; page < 512; ++page) {
+    stored =
+        stored && vm.write_to_guest_of(GuestPhys(kTable + page * 8), (kData + page * 4096) | 0x67);
+  }
+  if (!stored) return state.SkipWithError("the tables cannot be written");
+  constexpr std::uint64_t kRound = 512 * 4 + 4;
+  for (auto _ : state) {
+    if (machine->run(kRound * 100).reason != StopReason::BudgetSpent) {
+      return state.SkipWithError("the guest stopped");
+    }
+  }
+  state.counters["fill"] =
+      benchmark::Counter(static_cast<double>(state.iterations()) * 100 * 512,
+                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+BENCHMARK(BM_X86TlbIsFilled);
+
+}  // namespace
+}  // namespace retrap
