@@ -20,6 +20,7 @@ inline constexpr std::uint32_t kSysRegMask = 0x3f'fc1e;
 
 // clang-format off
 /// Registers that we name. The order is that of the manual's index by op0, op1, CRn, CRm, op2.
+// NOLINTBEGIN(readability-identifier-naming): the manual's spelling.
 enum class SysReg : std::uint32_t {
   MDSCR_EL1        = sysreg_number(2, 0, 0, 2, 2),
   OSLAR_EL1        = sysreg_number(2, 0, 1, 0, 4),
@@ -92,6 +93,7 @@ enum class SysReg : std::uint32_t {
   CNTV_CVAL_EL0    = sysreg_number(3, 3, 14, 3, 2),
   SP_EL1           = sysreg_number(3, 4, 4, 1, 0),
 };
+// NOLINTEND(readability-identifier-naming)
 // clang-format on
 
 [[nodiscard]] constexpr std::uint32_t number(SysReg reg) {

@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::string_view kOemId = "RETRAP";
 constexpr std::string_view kOemTableId = "RETRAPVM";
-constexpr std::size_t kHeaderSize = 36;
 constexpr std::size_t kChecksumAt = 9;
 
 /// A table that grows field by field.
