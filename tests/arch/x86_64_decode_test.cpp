@@ -24,7 +24,6 @@ void PrintTo(const Instruction& in, std::ostream* out) {
 namespace {
 
 using Code = std::vector<std::uint8_t>;
-constexpr auto kNone = MemoryOperand::kNone;
 
 struct Expected {
   const char* text;
