@@ -41,6 +41,7 @@ constexpr Insn one_gpr(std::uint32_t word) {
   const unsigned opc = field(word, 23, 22);
   if (size == 3 && opc >= 2) {
     if (opc == 2) insn.op = MemoryOp::Prefetch;
+    insn.size_log2 = 3;  // of its offset
     return insn;
   }
   if (size == 2 && opc == 3) return insn;
