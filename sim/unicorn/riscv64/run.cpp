@@ -141,12 +141,22 @@ bool Processor::at_sensitive(std::uint64_t pc) {
 bool Processor::after_failed_fill(StopPoint& stop) {
   const std::uint64_t pc = active_->read(UC_RISCV_REG_PC);
   AccessKind access = failed_fill_.access;
+  // A block that would have been one too many anyway.
+  if (access == AccessKind::Fetch && hot_.count >= limit_) return false;
   std::uint64_t va = failed_fill_.va;
   std::uint64_t address_offset = 0;
   std::optional<MemoryInstruction> instruction;
   if (access == AccessKind::Fetch) {
     if (page_of(pc) == page_of(va)) {
       va = pc;
+    } else if (page_of(va) == pc - kPageSize) {
+      // The engine takes a block of one illegal compressed instruction for empty, and looks for its
+      // last byte on the page before.
+      const auto instruction_bits = fetch(pc);
+      return leave({.scause = static_cast<std::uint64_t>(Cause::IllegalInstruction),
+                    .sepc = pc,
+                    .stval = instruction_bits.value_or(0),
+                    .privilege = active_->privilege_now()});
     } else {
       // The second half of an instruction, found when the block was translated: nothing has run.
       va = page_of(va);
