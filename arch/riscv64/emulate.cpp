@@ -47,15 +47,19 @@ class Accessor {
   Accessor(Cpu& cpu, AccessPort& port, AccessKind access)
       : cpu_(cpu), port_(port), access_(access) {}
 
-  /// Translates [address, address + bytes); nothing where the guest faults (see trap()).
-  [[nodiscard]] bool translate(std::uint64_t address, unsigned bytes, std::uint64_t faulting) {
+  /// Translates all bytes of the access; false where the guest faults (see trap()).
+  [[nodiscard]] bool translate(const FaultingAccess& where, unsigned bytes) {
     const auto in_first = static_cast<unsigned>(
-        std::min<std::uint64_t>(bytes, kPageSize - (address & (kPageSize - 1))));
-    const bool second_first = in_first < bytes && faulting - address >= in_first;
-    const auto first = [&] { return add_page(address, 0, in_first); };
+        std::min<std::uint64_t>(bytes, kPageSize - (where.address & (kPageSize - 1))));
+    if (in_first == bytes) {
+      add_pieces(where.gpa.raw() - (where.faulting - where.address), 0, bytes);
+      return true;
+    }
+    const auto first = [&] { return add_page(where.address, 0, in_first); };
     const auto second = [&] {
-      return in_first == bytes || add_page(address + in_first, in_first, bytes - in_first);
+      return add_page(where.address + in_first, in_first, bytes - in_first);
     };
+    const bool second_first = where.faulting - where.address >= in_first;
     return second_first ? second() && first() : first() && second();
   }
 
@@ -98,12 +102,17 @@ class Accessor {
       trap_ = {own ? page_fault(access_) : access_fault(access_), va};
       return false;
     }
+    add_pieces(walk.gpa, first_byte, bytes);
+    return true;
+  }
+
+  // A misaligned access within a page goes out whole where a bus has its width.
+  void add_pieces(std::uint64_t gpa, unsigned first_byte, unsigned bytes) {
     for (unsigned done = 0; done < bytes;) {
       const Width width = widest(bytes - done);
-      pieces_.list[pieces_.count++] = {GuestPhys(walk.gpa + done), width, first_byte + done};
+      pieces_.list[pieces_.count++] = {GuestPhys(gpa + done), width, first_byte + done};
       done += static_cast<unsigned>(retrap::bytes(width));
     }
-    return true;
   }
 
   Cpu& cpu_;
@@ -158,7 +167,7 @@ Emulated amo(Cpu& cpu, const MemoryInstruction& instruction, Accessor& memory) {
 }  // namespace
 
 EmulationResult emulate_memory(Cpu& cpu, const MemoryInstruction& instruction,
-                               std::uint64_t address, std::uint64_t faulting, AccessPort& port) {
+                               const FaultingAccess& where, AccessPort& port) {
   if (instruction.kind == MemoryKind::LoadReserved ||
       instruction.kind == MemoryKind::StoreConditional) {
     return {Emulated::NoAccess, {}};
@@ -166,7 +175,7 @@ EmulationResult emulate_memory(Cpu& cpu, const MemoryInstruction& instruction,
   const AccessKind access = instruction.writes_memory() ? AccessKind::Store : AccessKind::Load;
   Accessor memory(cpu, port, access);
   const auto count = static_cast<unsigned>(bytes(instruction.width));
-  if (!memory.translate(address, count, faulting)) return {Emulated::GuestFault, memory.trap()};
+  if (!memory.translate(where, count)) return {Emulated::GuestFault, memory.trap()};
   switch (instruction.kind) {
     case MemoryKind::Load:
     case MemoryKind::LoadFloat:        return {load(cpu, instruction, memory), {}};

@@ -21,13 +21,19 @@ struct EmulationResult {
   GuestTrap trap;
 };
 
-/// Performs `instruction`, whose access begins at the guest-virtual `address`; `faulting` is the
-/// address in it that stage 2 refused. The bytes on the page of `faulting` are accessed first, so
-/// that a refusal leaves the rest untouched. Registers change only where the outcome is Retired;
-/// the program counter is the caller's. LR and SC have no reservation on devices: NoAccess.
+/// An access of a guest, and the address in it that stage 2 refused.
+struct FaultingAccess {
+  std::uint64_t address;   ///< guest-virtual, of its first byte
+  std::uint64_t faulting;  ///< guest-virtual
+  GuestPhys gpa;           ///< of `faulting`
+};
+
+/// Performs `instruction`, whose access is `where`. The bytes on the page of `faulting` are
+/// accessed first, so that a refusal leaves the rest untouched. Registers change only where the
+/// outcome is Retired; the program counter is the caller's. LR and SC have no reservation on
+/// devices: NoAccess.
 [[nodiscard]] EmulationResult emulate_memory(Cpu& cpu, const MemoryInstruction& instruction,
-                                             std::uint64_t address, std::uint64_t faulting,
-                                             AccessPort& port);
+                                             const FaultingAccess& where, AccessPort& port);
 
 /// What an atomic operation stores: `memory` and `operand` are zero above `width`.
 [[nodiscard]] std::uint64_t apply(AmoOperation operation, Width width, std::uint64_t memory,

@@ -19,6 +19,11 @@ bool is_guest_page_fault(std::uint64_t scause) {
          scause == static_cast<std::uint64_t>(Cause::StoreGuestPageFault);
 }
 
+/// An atomic that loads and stores: LR and SC (funct5 00010 and 00011) do one of them.
+bool is_amo(std::uint64_t htinst) {
+  return (htinst & 0x7d) == 0x2d && extract(htinst, 31, 28) != 0b0001;
+}
+
 bool is_implicit(const RawExit& exit) {
   return exit.htinst == kImplicitRead || exit.htinst == kImplicitWrite;
 }
@@ -105,9 +110,7 @@ ExitReason Vcpu::on_guest_page_fault(const RawExit& exit) const {
   } else if (exit.scause == static_cast<std::uint64_t>(Cause::InstructionGuestPageFault)) {
     flags = MappingFlags::Execute;
   } else if (exit.scause == static_cast<std::uint64_t>(Cause::StoreGuestPageFault)) {
-    const auto decoded = decode_transformed(exit.htinst);
-    const bool reads_too = decoded && decoded->instruction.kind == MemoryKind::Amo;
-    flags = reads_too ? MappingFlags::Read | MappingFlags::Write : MappingFlags::Write;
+    flags = is_amo(exit.htinst) ? MappingFlags::Read | MappingFlags::Write : MappingFlags::Write;
   }
   return exits::NestedPageFault{.addr = GuestPhys(exit.htval << 2 | low), .access_flags = flags};
 }
@@ -238,7 +241,10 @@ Emulated Vcpu::emulate(AccessPort& port) {
     address = cpu_.x(instruction->rs1) + static_cast<std::uint64_t>(instruction->offset);
   }
   if (exit.stval - address >= bytes(instruction->width)) return Emulated::Unknown;
-  const EmulationResult result = emulate_memory(cpu_, *instruction, address, exit.stval, port);
+  const FaultingAccess where{.address = address,
+                             .faulting = exit.stval,
+                             .gpa = GuestPhys(exit.htval << 2 | (exit.stval & 3))};
+  const EmulationResult result = emulate_memory(cpu_, *instruction, where, port);
   if (result.outcome == Emulated::Retired) retire(instruction->length);
   if (result.outcome == Emulated::GuestFault) deliver(result.trap.cause, result.trap.value);
   return result.outcome;

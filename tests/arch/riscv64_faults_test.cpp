@@ -242,10 +242,10 @@ TEST_F(AVcpu, TakesATableThatIsNotThereForAnAccessFault) {
   test::FakePort port;
   port.refuses_reads = true;
   cpu_->csrs[Csr::Vsatp] = 8ull << 60 | 1;
-  (void)load_fault(0x9000, kLw, 0x4000'0000);
+  (void)load_fault(0x9ffe, kLw, 0x4000'0ffe);
 
   EXPECT_EQ(vcpu().emulate(port), Emulated::GuestFault);
-  expect_trapped(Cause::LoadAccessFault, 0x4000'0000);
+  expect_trapped(Cause::LoadAccessFault, 0x4000'0ffe);
 }
 
 TEST_F(AVcpu, InjectsTheAccessFaultOfTheAccess) {

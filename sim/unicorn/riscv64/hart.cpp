@@ -125,7 +125,12 @@ void Hart::write_csr(int id, std::uint64_t value) const {
 }
 
 const retrap::riscv64::RawExit& Hart::run() {
+  known_privilege_.reset();
   exit_ = processor_.run(*this);
+  using retrap::riscv64::Cause;
+  const bool says = (exit_.scause & retrap::riscv64::kInterrupt) == 0 &&
+                    exit_.scause != static_cast<std::uint64_t>(Cause::HardwareError);
+  if (says) known_privilege_ = exit_.privilege;
   return exit_;
 }
 
@@ -161,28 +166,22 @@ void Hart::set_f(unsigned index, std::uint64_t value) {
   write(UC_RISCV_REG_F0 + static_cast<int>(index), value);
 }
 
-std::uint64_t Hart::pc() const {
-  wake();
-  return read(UC_RISCV_REG_PC);
-}
-
-void Hart::set_pc(std::uint64_t value) {
-  wake();
-  write(UC_RISCV_REG_PC, value);
-}
-
 Privilege Hart::privilege_now() const {
+  if (known_privilege_) return *known_privilege_;
   return read(UC_RISCV_REG_PRIV) == 0 ? Privilege::User : Privilege::Supervisor;
 }
 
 Privilege Hart::privilege() const {
+  if (known_privilege_) return *known_privilege_;
   wake();
   return privilege_now();
 }
 
 void Hart::set_privilege(Privilege value) {
   wake();
-  if (value != privilege_now()) write(UC_RISCV_REG_PRIV, static_cast<std::uint64_t>(value));
+  if (value == privilege_now()) return;
+  write(UC_RISCV_REG_PRIV, static_cast<std::uint64_t>(value));
+  known_privilege_ = value;
 }
 
 std::uint64_t Hart::csr(Csr number) const {
@@ -275,7 +274,8 @@ void Hart::reset() {
     if (row.number == Csr::Vsip || row.number == Csr::Vsatp) continue;
     write_csr(id_of(row.number), 0);
   }
-  write(UC_RISCV_REG_PC, 0);
+  pc_ = 0;
+  known_privilege_ = Privilege::Supervisor;
   write(UC_RISCV_REG_PRIV, static_cast<std::uint64_t>(Privilege::Supervisor));
   processor_.mmu().set_satp(0);
   processor_.mmu().fence_all();

@@ -4,6 +4,7 @@
 #include <unicorn/unicorn.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "arch/riscv64/cpu.h"
 #include "arch/riscv64/csr.h"
@@ -38,8 +39,8 @@ class Hart final : public retrap::riscv64::Cpu {
   [[nodiscard]] std::array<std::uint64_t, 8> arguments() const override;
   [[nodiscard]] std::uint64_t f(unsigned index) const override;
   void set_f(unsigned index, std::uint64_t value) override;
-  [[nodiscard]] std::uint64_t pc() const override;
-  void set_pc(std::uint64_t value) override;
+  [[nodiscard]] std::uint64_t pc() const override { return pc_; }
+  void set_pc(std::uint64_t value) override { pc_ = value; }
   [[nodiscard]] Privilege privilege() const override;
   void set_privilege(Privilege value) override;
   [[nodiscard]] std::uint64_t csr(retrap::riscv64::Csr number) const override;
@@ -100,6 +101,10 @@ class Hart final : public retrap::riscv64::Cpu {
   std::uint64_t satp_ = 0;
   std::uint64_t lines_ = 0;   ///< STIP and SEIP, as the monitor drives them
   std::uint64_t hidden_ = 0;  ///< pending, and not in the engine's mip
+  /// The program counter between two runs: the engine is told at its start.
+  std::uint64_t pc_ = 0;
+  /// The privilege between two runs, where it is known without asking the engine.
+  std::optional<Privilege> known_privilege_;
   retrap::riscv64::RawExit exit_;
 };
 

@@ -138,7 +138,12 @@ bool Mmu::walk_and_fill(std::uint64_t va, AccessKind access, Privilege privilege
                           .sum = (status & bit(18)) != 0,
                           .mxr = (status & bit(19)) != 0};
   const Walk walked = walk(va, access, context, true);
-  if (!walked.result.ok) return false;
+  if (!walked.result.ok) {
+    failure_ = walked.result;
+    failed_va_ = va;
+    failed_access_ = access;
+    return false;
+  }
   remember(va, walked);
   return grant(va, access, walked.result.hpa & kPageMask, walked.result.rights, entry);
 }

@@ -64,6 +64,14 @@ class Mmu {
   [[nodiscard]] bool fill(std::uint64_t va, AccessKind access, Privilege privilege,
                           ReadStatus status, uc_tlb_entry& entry);
 
+  /// The walk of the last fill that failed, where it was for this page and access; its gpa is that
+  /// of the page.
+  [[nodiscard]] bool failed_at(std::uint64_t va, AccessKind access) const {
+    return failed_va_ == va && failed_access_ == access && !failure_.ok;
+  }
+  [[nodiscard]] const Translated& failure() const { return failure_; }
+  void forget_failure() { failure_.ok = true; }
+
   /// SFENCE.VMA for one address, or for all.
   void fence(std::uint64_t va);
   void fence_all();
@@ -167,6 +175,10 @@ class Mmu {
   Filter large_pages_{};               ///< 2 MiB regions in which a fill came from a large page
   Filter huge_pages_{};                ///< the same for 1 GiB
   std::vector<std::uint64_t> forced_;  ///< virtual pages with X by (M1) alone
+
+  Translated failure_;
+  std::uint64_t failed_va_ = 0;
+  AccessKind failed_access_ = AccessKind::Load;
 
   std::uint32_t era_ = 1;  ///< grows when the engine's TLB is emptied
   /// By host page: the era in which it was last granted for writing without X.

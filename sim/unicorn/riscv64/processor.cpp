@@ -344,6 +344,12 @@ std::optional<std::uint16_t> Processor::fetch(std::uint64_t va) {
 }
 
 std::uint32_t Processor::instruction_at(std::uint64_t va) {
+  if (const std::uint8_t* const bytes = mmu_.code(va);
+      bytes != nullptr && (va & (kPageSize - 1)) <= kPageSize - 4) {
+    std::uint32_t word = 0;
+    std::memcpy(&word, bytes, sizeof(word));
+    return instruction_length(word) == 2 ? word & 0xffff : word;
+  }
   const auto low = fetch(va);
   if (!low) return 0;
   if (instruction_length(*low) == 2) return *low;

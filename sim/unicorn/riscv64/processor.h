@@ -107,6 +107,7 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   [[nodiscard]] bool after_run(uc_err error, StopPoint& stop);
   [[nodiscard]] bool after_block_stop(StopPoint& stop);
   [[nodiscard]] bool after_failed_fill(StopPoint& stop);
+  [[nodiscard]] Translated failed_walk(std::uint64_t va, AccessKind access, Privilege privilege);
   [[nodiscard]] bool at_sensitive(std::uint64_t pc);
   [[nodiscard]] bool trap(Cause cause, std::uint64_t value, std::uint64_t pc);
   [[nodiscard]] bool leave(const RawExit& exit);

@@ -29,7 +29,7 @@ const RawExit& Processor::run(Hart& hart) {
     if (!changed_code_.empty()) invalidate_code();
     hot_.limit = hot_limit();
     if (hot_.count >= limit_) {
-      (void)leave({.scause = kInterrupt | kSupervisorTimer, .sepc = hart.read(UC_RISCV_REG_PC)});
+      (void)leave({.scause = kInterrupt | kSupervisorTimer, .sepc = hart.pc()});
       break;
     }
     const uc_err error = enter(stop);
@@ -48,7 +48,7 @@ std::uint64_t Processor::hot_limit() const {
 /// middle of a block, the block is translated anew up to there.
 uc_err Processor::enter(StopPoint& stop) {
   uc_engine* const uc = engine_.get();
-  const std::uint64_t pc = active_->read(UC_RISCV_REG_PC);
+  const std::uint64_t pc = active_->pc();
   if (stop.armed) {
     check(uc_ctl_remove_cache(uc, pc, pc + 1), "remove_cache");
     check(uc_ctl_set_exits(uc, &stop.pc, 1), "set_exits");
@@ -74,19 +74,25 @@ uc_err Processor::enter(StopPoint& stop) {
 bool Processor::after_run(uc_err error, StopPoint& stop) {
   const StopPoint was = stop;
   stop = {};
-  if (was.reached) return was.at_csr && at_sensitive(was.pc);
   if (has_exit_) {
-    active_->write(UC_RISCV_REG_PC, exit_.sepc);
+    active_->set_pc(exit_.sepc);
     return true;
   }
+  if (was.reached) {
+    active_->set_pc(was.pc);
+    return was.at_csr && at_sensitive(was.pc);
+  }
   if (block_stop_ == BlockStop::NotFetched) {
-    active_->write(UC_RISCV_REG_PC, stopped_at_);
+    active_->set_pc(stopped_at_);
     failed_fill_ = {.happened = true, .va = page_of(stopped_at_), .access = AccessKind::Fetch};
+    mmu_.forget_failure();
   } else if (block_stop_ != BlockStop::None) {
     return after_block_stop(stop);
+  } else {
+    active_->set_pc(active_->read(UC_RISCV_REG_PC));
   }
   if (failed_fill_.happened) return after_failed_fill(stop);
-  const std::uint64_t pc = active_->read(UC_RISCV_REG_PC);
+  const std::uint64_t pc = active_->pc();
   if (error == UC_ERR_INSN_INVALID) {  // how the engine says EBREAK
     take_back_from(pc);
     return trap(Cause::Breakpoint, pc, pc);
@@ -98,7 +104,7 @@ bool Processor::after_run(uc_err error, StopPoint& stop) {
 
 // The block at stopped_at_ has not run.
 bool Processor::after_block_stop(StopPoint& stop) {
-  active_->write(UC_RISCV_REG_PC, stopped_at_);
+  active_->set_pc(stopped_at_);
   if (block_stop_ == BlockStop::Invalidate) return false;
   const std::uint64_t hpa =
       mmu_.translate(stopped_at_, AccessKind::Fetch, active_->privilege_now(), 0, true).hpa;
@@ -127,7 +133,7 @@ bool Processor::at_sensitive(std::uint64_t pc) {
   const bool counter = !access || access->csr >= 0xc00;
   if (!counter && privilege == Privilege::Supervisor) {
     emulate_interrupt_csr(*access);
-    active_->write(UC_RISCV_REG_PC, pc + 4);
+    active_->set_pc(pc + 4);
     ++hot_.count;
     return false;
   }
@@ -139,7 +145,7 @@ bool Processor::at_sensitive(std::uint64_t pc) {
 
 // The engine has left with the program counter at the faulting instruction.
 bool Processor::after_failed_fill(StopPoint& stop) {
-  const std::uint64_t pc = active_->read(UC_RISCV_REG_PC);
+  const std::uint64_t pc = active_->pc();
   AccessKind access = failed_fill_.access;
   // A block that would have been one too many anyway.
   if (access == AccessKind::Fetch && hot_.count >= limit_) return false;
@@ -178,10 +184,8 @@ bool Processor::after_failed_fill(StopPoint& stop) {
     }
   }
   const Privilege privilege = active_->privilege_now();
-  const std::uint64_t status = active_->read_csr(UC_RISCV_REG_SSTATUS);
-  const Translated walk = mmu_.translate(va, access, privilege, status, true);
+  const Translated walk = failed_walk(va, access, privilege);
   if (walk.ok) {
-    active_->mxr_once = privilege == Privilege::User && (status & vsstatus::kMxr) != 0;
     if (++spurious_ <= kMaxSpurious) return false;
     return leave({.scause = static_cast<std::uint64_t>(Cause::HardwareError),
                   .sepc = pc,
@@ -198,6 +202,21 @@ bool Processor::after_failed_fill(StopPoint& stop) {
                 .htval = walk.gpa >> 2,
                 .htinst = htinst,
                 .privilege = privilege});
+}
+
+/// Why `va` cannot be accessed, or that it can after all: a fill in U-mode does not see MXR, and
+/// takes the first access of an atomic for a load.
+Translated Processor::failed_walk(std::uint64_t va, AccessKind access, Privilege privilege) {
+  if (mmu_.failed_at(failed_fill_.va, access) && privilege == Privilege::Supervisor &&
+      page_of(va) == page_of(failed_fill_.va)) {
+    Translated walk = mmu_.failure();
+    if (!walk.implicit) walk.gpa |= va & (kPageSize - 1);
+    return walk;
+  }
+  const std::uint64_t status = active_->read_csr(UC_RISCV_REG_SSTATUS);
+  const Translated walk = mmu_.translate(va, access, privilege, status, true);
+  active_->mxr_once = walk.ok && privilege == Privilege::User && (status & vsstatus::kMxr) != 0;
+  return walk;
 }
 
 /// Delivers an exception to the guest's S-mode. True where that cannot work: a double trap.
@@ -220,7 +239,8 @@ bool Processor::trap(Cause cause, std::uint64_t value, std::uint64_t pc) {
   active_->write(UC_RISCV_REG_SCAUSE, static_cast<std::uint64_t>(cause));
   active_->write(UC_RISCV_REG_STVAL, value);
   active_->write(UC_RISCV_REG_SEPC, pc);
-  active_->write(UC_RISCV_REG_PC, vector);
+  active_->write(UC_RISCV_REG_PC, vector);  // in a hook the engine goes on there
+  active_->set_pc(vector);
   return false;
 }
 
