@@ -309,8 +309,8 @@ void AddressSpace::insert(Region region) {
 template <class Visit>
 void AddressSpace::for_each_leaf(GuestRange range, Visit visit) const {
   for (GuestPhys next = range.base();;) {
-    const auto leaf = table_.next_leaf(next);
-    if (!leaf || leaf->base > range.last()) return;
+    const auto leaf = table_.next_leaf(next, range.last());
+    if (!leaf) return;
     const GuestPhys first = std::max(leaf->base, range.base());
     const GuestPhys last = std::min(leaf->last(), range.last());
     visit(first, leaf->target.address.wrapping_add(first.offset_from(leaf->base)),

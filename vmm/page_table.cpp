@@ -63,7 +63,7 @@ Result<> PageTable::map(GuestPhys at, HostPhys to, std::uint64_t size, MappingFl
   if (!to.is_aligned(kPageSize) || !to.checked_add(size - 1)) {
     return fail(ErrorCode::InvalidInput, "{}+{:#x} is not a range of host pages", to, size);
   }
-  if (const auto leaf = next_leaf(at); leaf && leaf->base <= at.wrapping_add(size - 1)) {
+  if (const auto leaf = next_leaf(at, at.wrapping_add(size - 1))) {
     return fail(ErrorCode::AlreadyExists, "{} is mapped already", std::max(at, leaf->base));
   }
   const Job job{.at = at, .size = size, .to = to, .flags = flags};
@@ -84,8 +84,8 @@ Result<> PageTable::protect(GuestPhys at, std::uint64_t size, MappingFlags flags
   RETRAP_TRY(split_around(at, size));
   const GuestPhys last = at.wrapping_add(size - 1);
   for (GuestPhys next = at;;) {
-    const auto leaf = next_leaf(next);
-    if (!leaf || leaf->base > last) return {};
+    const auto leaf = next_leaf(next, last);
+    if (!leaf) return {};
     const unsigned level = leaf->target.level;
     memory().store64(leaf->entry, format_->encode_leaf(leaf->target.address, level, flags));
     if (leaf->last() >= last) return {};
@@ -109,10 +109,10 @@ std::optional<PageTable::Translation> PageTable::translate(GuestPhys at) const {
   }
 }
 
-std::optional<PageTable::Leaf> PageTable::next_leaf(GuestPhys from) const {
-  const std::uint64_t last = low_bits(format_->address_bits());
+std::optional<PageTable::Leaf> PageTable::next_leaf(GuestPhys from, GuestPhys last) const {
+  const std::uint64_t end = std::min(last.raw(), low_bits(format_->address_bits()));
   std::uint64_t at = from.raw();
-  while (at <= last) {
+  while (at <= end) {
     HostPhys table = root_;
     unsigned level = top_level();
     for (;; --level) {

@@ -77,8 +77,8 @@ class PageTable {
   [[nodiscard]] Result<> split_around(GuestPhys at, std::uint64_t size);
 
   [[nodiscard]] std::optional<Translation> translate(GuestPhys at) const;
-  /// The leaf that covers `from`, or else the first one above it.
-  [[nodiscard]] std::optional<Leaf> next_leaf(GuestPhys from) const;
+  /// The leaf that covers `from`, or else the first one above it that begins at or below `last`.
+  [[nodiscard]] std::optional<Leaf> next_leaf(GuestPhys from, GuestPhys last) const;
   [[nodiscard]] HostPhys root() const { return root_; }
   [[nodiscard]] const PageTableFormat& format() const { return *format_; }
 

@@ -40,8 +40,9 @@ Result<> Vcpu::unbind() {
 }
 
 Result<ExitReason> Vcpu::run() {
-  RETRAP_TRY(move(VcpuState::Ready, VcpuState::Running, "run"));
-  ExitReason exit = arch_->run();
+  if (state_ != VcpuState::Ready) return tl::unexpected(require(VcpuState::Ready, "run").error());
+  state_ = VcpuState::Running;
+  Result<ExitReason> exit = arch_->run();
   state_ = VcpuState::Ready;
   return exit;
 }

@@ -81,7 +81,9 @@ Result<ExitReason> Vm::run_vcpu(VcpuId id) {
   Clock& clock = hal_.clock();
   for (;;) {
     if (clock.alarm_is_due()) clock.fire_due();
-    RETRAP_TRY(const ExitReason exit, vcpu->run());
+    const auto ran = vcpu->run();
+    if (!ran) return ran;
+    const ExitReason& exit = *ran;
     if (std::holds_alternative<exits::BudgetSpent>(exit)) {
       if (clock.retired() >= clock.slice_end()) return exit;
       if (!makes_progress(id)) return no_progress(*vcpu);

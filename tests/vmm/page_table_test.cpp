@@ -163,13 +163,15 @@ TEST_P(APageTable, WalksItsLeavesInOrder) {
   ASSERT_THAT(table_.map(0x1000_gpa, 0x5000_hpa, kPageSize, kReadWrite), Succeeds());
   ASSERT_THAT(table_.map(high, 0_hpa, 2_MiB, kReadWrite), Succeeds());
 
-  const auto first = table_.next_leaf(0_gpa);
+  const GuestPhys end(~std::uint64_t{0});
+  const auto first = table_.next_leaf(0_gpa, end);
   ASSERT_TRUE(first.has_value());
   EXPECT_EQ(first->base, 0x1000_gpa);
-  const auto second = table_.next_leaf(first->last().wrapping_add(1));
+  const auto second = table_.next_leaf(first->last().wrapping_add(1), end);
   ASSERT_TRUE(second.has_value());
   EXPECT_EQ(second->base, high);
-  EXPECT_FALSE(table_.next_leaf(second->last().wrapping_add(1)).has_value());
+  EXPECT_FALSE(table_.next_leaf(first->last().wrapping_add(1), 0x8000_gpa).has_value());
+  EXPECT_FALSE(table_.next_leaf(second->last().wrapping_add(1), end).has_value());
 }
 
 /// What a table should say, page by page.
