@@ -14,11 +14,9 @@ namespace retrap {
 
 namespace {
 
-using namespace retrap::literals;
-
-constexpr std::uint64_t kPage = 4_KiB;
+constexpr std::uint64_t kPage = 4096;
 constexpr std::size_t kLongestName = 64;
-constexpr std::size_t kLongestCmdline = 64 * 1024;
+constexpr std::size_t kLongestCmdline = std::size_t{64} << 10;
 
 /// A part of the guest-physical map and how to speak of it.
 struct Claim {
@@ -26,7 +24,7 @@ struct Claim {
   std::string key;
   std::string what;  ///< "memory_regions[0]", "emulated device 'uart'"
   /// hpa - gpa, modulo 2^64; only where the range is passed through, which maps whole pages (V3).
-  std::optional<std::uint64_t> shift = {};
+  std::optional<std::uint64_t> shift;
 };
 
 class Checker {
@@ -121,7 +119,8 @@ Claim* Checker::claim(const std::string& key, const std::string& what, std::uint
         base, size);
     return nullptr;
   }
-  return &claims_.emplace_back(Claim{.range = *range, .key = key, .what = what});
+  return &claims_.emplace_back(
+      Claim{.range = *range, .key = key, .what = what, .shift = std::nullopt});
 }
 
 void Checker::memory_regions() {
@@ -297,7 +296,7 @@ void Checker::entry_point() {
 }
 
 constexpr std::string_view kEverywhere = "x86_64 aarch64 riscv64";
-constexpr std::string_view kNowhere = "";
+constexpr std::string_view kNowhere;
 constexpr std::string_view kRedistributorCfg = "cpu_num, stride, first_pcpu";
 
 // Reference: axvm's EmulatedDeviceType and what each backend reads of cfg_list.

@@ -20,9 +20,7 @@
 namespace retrap {
 namespace {
 
-using namespace schema;
 using Names = std::span<const std::string_view>;
-
 constexpr std::uint64_t kAnyNumber = std::numeric_limits<std::int64_t>::max();
 constexpr std::uint64_t kAnyWord = std::numeric_limits<std::uint32_t>::max();
 
@@ -139,7 +137,7 @@ void Reader::unknown_keys(const toml::table& table, std::string_view where, Name
   for (const auto& [key, value] : table) {
     const std::string_view name = key.str();
     if (std::ranges::find(known, name) != known.end()) continue;
-    if (std::ranges::find(kForeignKeys, name) != kForeignKeys.end()) continue;
+    if (std::ranges::find(schema::kForeignKeys, name) != schema::kForeignKeys.end()) continue;
     const std::string_view near = nearest(name, known);
     const std::string remedy = near.empty() ? fmt::format("the keys are {}", joined(known))
                                             : fmt::format("did you mean '{}'?", near);
@@ -284,7 +282,7 @@ void Reader::base(const toml::table& table) {
   numbers(find(table, "base", "phys_cpu_ids"), "phys_cpu_ids", config_.phys_cpu_ids);
   numbers(find(table, "base", "phys_cpu_sets"), "phys_cpu_sets", config_.phys_cpu_sets);
 
-  std::uint64_t type = static_cast<std::uint64_t>(config_.vm_type);
+  auto type = static_cast<std::uint64_t>(config_.vm_type);
   const toml::node* const vm_type = find(table, "base", "vm_type");
   if (number(vm_type, "vm_type", static_cast<std::uint64_t>(VmType::Linux), type)) {
     config_.vm_type = static_cast<VmType>(type);
@@ -297,7 +295,7 @@ void Reader::base(const toml::table& table) {
         "\"riscv64\", or say it on the command line");
   }
   if (arch_) config_.arch = *arch_;
-  choice<ArchId>(arch, "arch", kArchs, config_.arch);
+  choice<ArchId>(arch, "arch", schema::kArchs, config_.arch);
   if (arch != nullptr && arch_ && config_.arch != *arch_) {
     say(*arch, "arch is {} here and {} on the command line; drop one of them",
         to_string(config_.arch), to_string(*arch_));
@@ -305,7 +303,7 @@ void Reader::base(const toml::table& table) {
 }
 
 void Reader::memory_region(const toml::node& node, const std::string& what) {
-  const auto values = record(node, what, kRegionFields, 2);
+  const auto values = record(node, what, schema::kRegionFields, 2);
   if (values.empty()) return;
   MemoryRegionConfig& region = config_.memory_regions.emplace_back();
   number(values[0], what + ".gpa", kAnyNumber, region.gpa);
@@ -331,9 +329,9 @@ void Reader::kernel(const toml::table& table) {
   number(get("ramdisk_load_addr"), "ramdisk_load_addr", config_.ramdisk_load_addr);
   text(get("cmdline"), "cmdline", config_.cmdline);
 
-  choice<ImageLocation>(get("image_location"), "image_location", kLocations,
+  choice<ImageLocation>(get("image_location"), "image_location", schema::kLocations,
                         config_.image_location);
-  choice<Populate>(get("populate"), "populate", kPopulate, config_.populate);
+  choice<Populate>(get("populate"), "populate", schema::kPopulate, config_.populate);
   const toml::node* const regions = get("memory_regions");
   if (regions == nullptr) {
     say(table, "[kernel] lacks the key 'memory_regions'; add [[gpa, size, flags, map_type]]");
@@ -343,7 +341,7 @@ void Reader::kernel(const toml::table& table) {
 }
 
 void Reader::emu_device(const toml::node& node, const std::string& what) {
-  const auto values = record(node, what, kEmuFields, 5);
+  const auto values = record(node, what, schema::kEmuFields, 5);
   if (values.empty()) return;
   EmuDeviceConfig& device = config_.emu_devices.emplace_back();
   text(values[0], what + ".name", device.name);
@@ -358,7 +356,7 @@ void Reader::emu_device(const toml::node& node, const std::string& what) {
 }
 
 void Reader::passthrough_device(const toml::node& node, const std::string& what) {
-  const auto values = record(node, what, kPassthroughFields, 1);
+  const auto values = record(node, what, schema::kPassthroughFields, 1);
   if (values.empty()) return;
   PassthroughDeviceConfig& device = config_.passthrough_devices.emplace_back();
   text(values[0], what + ".name", device.name);
@@ -366,7 +364,7 @@ void Reader::passthrough_device(const toml::node& node, const std::string& what)
     say(node,
         "{} '{}' is a path in the host's device tree, which a simulated host has not; give "
         "[{}]",
-        what, printable(device.name), joined(kPassthroughFields));
+        what, printable(device.name), joined(schema::kPassthroughFields));
     config_.passthrough_devices.pop_back();
     return;
   }
@@ -378,13 +376,7 @@ void Reader::passthrough_device(const toml::node& node, const std::string& what)
 
 void Reader::excluded(const toml::node& node, const std::string& what) {
   if (const toml::array* const array = node.as_array()) {
-    for (const toml::node& inner : *array) {
-      if (inner.is_array()) {
-        say(inner, "{} is nested too deep; write [[\"/path\", ...]]", what);
-      } else {
-        excluded(inner, what);
-      }
-    }
+    for (const toml::node& inner : *array) excluded(inner, what);
     return;
   }
   std::string path;
@@ -404,13 +396,14 @@ void Reader::devices(const toml::table& table) {
        [&](const toml::node& node, const std::string& what) { excluded(node, what); });
   list(get("passthrough_addresses"), "devices", "passthrough_addresses",
        [&](const toml::node& node, const std::string& what) {
-         const auto values = record(node, what, kWindowFields, 2);
+         const auto values = record(node, what, schema::kWindowFields, 2);
          if (values.empty()) return;
          AddressWindow& window = config_.passthrough_addresses.emplace_back();
          number(values[0], what + ".base_gpa", kAnyNumber, window.base_gpa);
          number(values[1], what + ".length", kAnyNumber, window.length);
        });
-  choice<InterruptMode>(get("interrupt_mode"), "interrupt_mode", kModes, config_.interrupt_mode);
+  choice<InterruptMode>(get("interrupt_mode"), "interrupt_mode", schema::kModes,
+                        config_.interrupt_mode);
 }
 
 /// Whether `node` asks for nothing that we would do anyway.
@@ -424,7 +417,7 @@ bool is_default(std::string_view key, const toml::node& node) {
 }
 
 void Reader::foreign_keys(const toml::table& table) {
-  for (const std::string_view key : kForeignKeys) {
+  for (const std::string_view key : schema::kForeignKeys) {
     const toml::node* const node = table.get(key);
     if (node == nullptr || is_default(key, *node)) continue;
     say(*node, "{} is a key of axvm that retrap does not act on; remove it", key);
@@ -456,10 +449,11 @@ bool Reader::is_worth_saying(std::string_view key) const {
 }
 
 Result<VmConfig> Reader::read(const toml::table& root) {
-  unknown_keys(root, "the file", kSections);
-  if (const toml::table* const table = section(root, "base", kBaseKeys)) base(*table);
-  if (const toml::table* const table = section(root, "kernel", kKernelKeys)) kernel(*table);
-  if (const toml::table* const table = section(root, "devices", kDeviceKeys)) devices(*table);
+  unknown_keys(root, "the file", schema::kSections);
+  if (const toml::table* const table = section(root, "base", schema::kBaseKeys)) base(*table);
+  if (const toml::table* const table = section(root, "kernel", schema::kKernelKeys)) kernel(*table);
+  if (const toml::table* const table = section(root, "devices", schema::kDeviceKeys))
+    devices(*table);
   key_.clear();
   for (const ConfigProblem& problem : check_config(config_)) {
     if (is_worth_saying(problem.key)) say(place_of_key(problem.key), "{}", problem.text);

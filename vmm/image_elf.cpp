@@ -166,7 +166,9 @@ Result<ImageFacts> parse_elf(std::span<const std::byte> bytes, ArchId arch) {
   RETRAP_TRY(const auto loadables, loadables_of(elf.get(), bytes));
   RETRAP_TRY(const auto entry, physical_entry(loadables, header.e_entry));
 
-  ImageFacts facts{.kind = ImageKind::Elf, .entry = entry};
+  ImageFacts facts;
+  facts.kind = ImageKind::Elf;
+  facts.entry = entry;
   for (const Loadable& part : loadables) facts.segments.push_back(part.segment);
   facts.memory_size = loadables.back().range.last().offset_from(loadables.front().range.base()) + 1;
   return facts;

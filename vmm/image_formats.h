@@ -8,8 +8,8 @@ namespace retrap {
 /// What a header says. Addresses are guest-physical.
 struct ImageFacts {
   ImageKind kind = ImageKind::Raw;
-  std::vector<ImageSegment> segments = {};
-  std::optional<GuestPhys> entry = {};
+  std::vector<ImageSegment> segments;
+  std::optional<GuestPhys> entry;
   std::uint64_t text_offset = 0;
   std::uint64_t memory_size = 0;
 };

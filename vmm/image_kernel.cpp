@@ -9,7 +9,7 @@ namespace retrap {
 
 namespace {
 
-using namespace retrap::literals;
+using literals::operator""_GiB;
 
 // Documentation/arch/arm64/booting.rst, Documentation/arch/riscv/boot-image-header.rst: both
 // headers have these fields at the same places.
@@ -36,6 +36,14 @@ constexpr std::uint16_t kOldestVersion = 0x020c;
 constexpr std::uint16_t kXlfKernel64 = 1;
 constexpr std::uint64_t kSectorSize = 512;
 constexpr std::uint64_t kEntry64 = 0x200;  ///< distance of the 64-bit entry from the payload
+
+ImageFacts facts_of(ImageKind kind, std::uint64_t memory_size, std::uint64_t text_offset = 0) {
+  ImageFacts facts;
+  facts.kind = kind;
+  facts.memory_size = memory_size;
+  facts.text_offset = text_offset;
+  return facts;
+}
 
 /// The word at `offset`, zero past the end: for comparing with a magic number.
 template <class T>
@@ -76,7 +84,7 @@ Result<ImageFacts> parse_image(ConstBytes bytes, ImageKind kind) {
   }
   // Before Linux 3.17 image_size was zero, and text_offset fixed whatever it said.
   if (kind == ImageKind::Arm64Image && image_size == 0) {
-    return ImageFacts{.kind = kind, .text_offset = 0x80000, .memory_size = bytes.size()};
+    return facts_of(kind, bytes.size(), 0x80000);
   }
   constexpr std::uint64_t kFarthest = 1_GiB;
   if (text_offset >= kFarthest) {
@@ -90,10 +98,7 @@ Result<ImageFacts> parse_image(ConstBytes bytes, ImageKind kind) {
                 "{} image_size: {:#x} is not in 1..{:#x}; the file is damaged", to_string(kind),
                 image_size, kLargest);
   }
-  return ImageFacts{.kind = kind,
-
-                    .text_offset = text_offset,
-                    .memory_size = std::max<std::uint64_t>(image_size, bytes.size())};
+  return facts_of(kind, std::max<std::uint64_t>(image_size, bytes.size()), text_offset);
 }
 
 Result<ImageFacts> parse_bzimage(ConstBytes bytes) {
@@ -123,7 +128,7 @@ Result<ImageFacts> parse_bzimage(ConstBytes bytes) {
                 "file is cut short",
                 wanted, payload);
   }
-  return ImageFacts{.kind = ImageKind::BzImage, .memory_size = bytes.size()};
+  return facts_of(ImageKind::BzImage, bytes.size());
 }
 
 /// What people give by mistake instead of a kernel. Null where it is none of that.
@@ -150,7 +155,7 @@ Result<ImageFacts> parse_kernel(std::span<const std::byte> bytes, ArchId arch) {
   if (!kind) {
     const char* const why = why_not_raw(bytes);
     if (why != nullptr) return fail(ErrorCode::InvalidInput, "{}", why);
-    return ImageFacts{.kind = ImageKind::Raw, .memory_size = bytes.size()};
+    return facts_of(ImageKind::Raw, bytes.size());
   }
   if (built_for(*kind) != arch) {
     return fail(ErrorCode::InvalidInput,

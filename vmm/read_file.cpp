@@ -55,7 +55,7 @@ Result<std::vector<std::byte>> read_file(const std::string& path, std::uint64_t 
       return fail(ErrorCode::InvalidInput, "{}: is larger than {} bytes; use a smaller file", path,
                   limit);
     }
-    if (got == 0) return bytes;
+    if (got < kChunk) return bytes;
   }
 }
 

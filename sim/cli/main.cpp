@@ -6,12 +6,11 @@
 #include "sim/cli/terminal.h"
 #include "vmm/base/overloaded.h"
 
+namespace retrap::cli {
 namespace {
 
-using namespace retrap::cli;
-
 Status dispatch(int argc, const char* const* argv) {
-  return std::visit(retrap::Overloaded{
+  return std::visit(Overloaded{
                         [](const Finished& finished) { return finished.status; },
                         [](const RunOptions& options) { return run(options); },
                         [](const DemoOptions& options) { return demo(options); },
@@ -21,14 +20,16 @@ Status dispatch(int argc, const char* const* argv) {
 }
 
 }  // namespace
+}  // namespace retrap::cli
 
 int main(int argc, char** argv) {
   try {
-    return static_cast<int>(dispatch(argc, argv));
+    return static_cast<int>(retrap::cli::dispatch(argc, argv));
   } catch (const std::bad_alloc&) {
-    complain("out of memory; give the guest less with --memory or in its memory_regions");
+    retrap::cli::complain(
+        "out of memory; give the guest less with --memory or in its memory_regions");
   } catch (const std::exception& error) {
-    complain(error.what());
+    retrap::cli::complain(error.what());
   }
-  return static_cast<int>(Status::Failure);
+  return static_cast<int>(retrap::cli::Status::Failure);
 }
