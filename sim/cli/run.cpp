@@ -34,13 +34,15 @@ void overlay(VmConfig& config, const RunOptions& options) {
   if (options.populate) config.populate = *options.populate;
 }
 
+/// Without a configuration file, so the parser has seen to it that there is a kernel.
 Result<ArchId> arch_of(const RunOptions& options) {
   if (options.arch) return *options.arch;
-  RETRAP_TRY(const auto bytes, read_file(*options.kernel, kLargestKernel));
+  const std::string kernel = options.kernel.value_or("");
+  RETRAP_TRY(const auto bytes, read_file(kernel, kLargestKernel));
   const auto arch = arch_of_image(bytes);
   if (arch) return *arch;
   return fail(ErrorCode::InvalidInput, "{}: does not say which architecture it is for; give --arch",
-              *options.kernel);
+              kernel);
 }
 
 /// The configuration as far as it is known without a machine: paths, and all of it where there is
@@ -62,7 +64,7 @@ Result<VmConfig> configured(const RunOptions& options) {
   }
   if (config.kernel_path.empty()) {
     return fail(ErrorCode::InvalidInput, "{}: [kernel] names no kernel_path; add it, or --kernel",
-                *options.config);
+                options.config.value_or(""));
   }
   return config;
 }
@@ -87,7 +89,7 @@ Result<VmConfig> standard_config(Machine& machine, const RunOptions& options, Vm
 
 /// Gives every line of a message of the monitor its file and a remedy, where it has none.
 Error about(const RunOptions& options, Error error) {
-  const std::string& file = options.config ? *options.config : *options.kernel;
+  const std::string file = options.config.value_or(options.kernel.value_or(""));
   const std::string_view remedy =
       options.config ? "correct it there" : "change --memory, --vcpus or the kernel";
   std::string lines;
@@ -177,7 +179,7 @@ Status run(const RunOptions& options) {
   const RunReport report = run_to_the_end(**machine, options.max_instructions.value_or(kNever));
   const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - start;
 
-  Vm& vm = (*machine)->vm(0);
+  const Vm& vm = (*machine)->vm(0);
   const RunSummary summary{.arch = vm.config().arch,
                            .vcpus = vm.config().cpu_num,
                            .seed = options.seed,
