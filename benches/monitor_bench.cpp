@@ -133,7 +133,7 @@ void run_loop(benchmark::State& state, const ExitReason& exit) {
     benchmark::DoNotOptimize(vm->run_vcpu(kBootVcpu));
   }
   state.counters["per_exit"] =
-      benchmark::Counter(static_cast<double>(state.iterations() * kTurn),
+      benchmark::Counter(static_cast<double>(state.iterations()) * static_cast<double>(kTurn),
                          benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
