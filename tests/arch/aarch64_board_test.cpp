@@ -48,9 +48,9 @@ std::vector<std::byte> linux_image(std::uint64_t text_offset, std::uint64_t memo
 }
 
 /// The parts of a VM, and a board with two played CPUs on them.
-class ABoard : public ::testing::Test {
+class AnAarch64Board : public ::testing::Test {
  public:
-  ABoard() {
+  AnAarch64Board() {
     config.arch = ArchId::Aarch64;
     config.cpu_num = 2;
     config.cmdline = "console=ttyAMA0";
@@ -112,7 +112,7 @@ class ABoard : public ::testing::Test {
   std::unique_ptr<Board> board;
 };
 
-TEST_F(ABoard, HasItsDevicesInTheirPlaces) {
+TEST_F(AnAarch64Board, HasItsDevicesInTheirPlaces) {
   ASSERT_THAT(build(), Succeeds());
   EXPECT_EQ(mmio.read(0x0800'0008, Width::Word, kBootVcpu), 0x43bu);
   EXPECT_EQ(mmio.read(0x080a'0008, Width::Double, VcpuId{1}), 0u);
@@ -122,12 +122,12 @@ TEST_F(ABoard, HasItsDevicesInTheirPlaces) {
   ASSERT_EQ(fake->setups.size(), 2u);
   EXPECT_EQ(fake->setups[1].mpidr, 0x8000'0001u);
 }
-TEST_F(ABoard, NamesCpusAsTheConfigurationDoes) {
+TEST_F(AnAarch64Board, NamesCpusAsTheConfigurationDoes) {
   config.phys_cpu_ids = {0, 0x100};
   ASSERT_THAT(build(), Succeeds());
   EXPECT_EQ(fake->setups[1].mpidr, 0x8000'0100u);
 }
-TEST_F(ABoard, MovesItsDevicesAsTheConfigurationSays) {
+TEST_F(AnAarch64Board, MovesItsDevicesAsTheConfigurationSays) {
   config.emu_devices = {{.name = "uart",
                          .base_gpa = 0x1000'0000,
                          .length = 0x1000,
@@ -152,7 +152,7 @@ TEST_F(ABoard, MovesItsDevicesAsTheConfigurationSays) {
   EXPECT_TRUE(mmio.covers(0x1203'fffc, 4));
   EXPECT_FALSE(mmio.covers(0x0800'0000, 4));
 }
-TEST_F(ABoard, RefusesDevicesThatOverlap) {
+TEST_F(AnAarch64Board, RefusesDevicesThatOverlap) {
   config.emu_devices = {{.name = "uart",
                          .base_gpa = 0x0800'0000,
                          .length = 0x1000,
@@ -162,7 +162,7 @@ TEST_F(ABoard, RefusesDevicesThatOverlap) {
   EXPECT_THAT(build(), FailsWith(ErrorCode::AlreadyExists));
 }
 
-TEST_F(ABoard, LoadsLinuxWhereItsHeaderSays) {
+TEST_F(AnAarch64Board, LoadsLinuxWhereItsHeaderSays) {
   ASSERT_THAT(build(), Succeeds());
   Images images = kernel(linux_image(0x8'0000, 3 * kMiB));
   images.ramdisk.assign(100, std::byte{0x42});
@@ -185,7 +185,7 @@ TEST_F(ABoard, LoadsLinuxWhereItsHeaderSays) {
   EXPECT_EQ(*space.load<std::uint8_t>(GuestPhys(initrd)), 0x42);
   EXPECT_EQ(cpu.gpr[0] % (2 * kMiB), 0u);
 }
-TEST_F(ABoard, LoadsLinuxWhereTheConfigurationSays) {
+TEST_F(AnAarch64Board, LoadsLinuxWhereTheConfigurationSays) {
   config.kernel_load_addr = kRam + 4 * kMiB;
   config.ramdisk_load_addr = kRam + 16 * kMiB;
   config.dtb_load_addr = kRam + 24 * kMiB;
@@ -198,43 +198,43 @@ TEST_F(ABoard, LoadsLinuxWhereTheConfigurationSays) {
   EXPECT_EQ(fake->cpus[0]->program_counter, kRam + 4 * kMiB + 64);
   EXPECT_EQ(fake->cpus[0]->gpr[0], kRam + 24 * kMiB);
 }
-TEST_F(ABoard, RefusesALoadAddressThatLinuxDoesNotTake) {
+TEST_F(AnAarch64Board, RefusesALoadAddressThatLinuxDoesNotTake) {
   config.kernel_load_addr = kRam + 0x1000;
   ASSERT_THAT(build(), Succeeds());
   EXPECT_THAT(board->load(kernel(linux_image(0, kMiB))),
               FailsSaying(ErrorCode::InvalidInput, "2 MiB boundary"));
 }
-TEST_F(ABoard, RefusesWhatDoesNotFitIntoRam) {
+TEST_F(AnAarch64Board, RefusesWhatDoesNotFitIntoRam) {
   ASSERT_THAT(build(), Succeeds());
   EXPECT_THAT(board->load(kernel(linux_image(0, 64 * kMiB))),
               FailsSaying(ErrorCode::InvalidInput, "do not fit into RAM"));
 }
-TEST_F(ABoard, RefusesImagesThatOverlap) {
+TEST_F(AnAarch64Board, RefusesImagesThatOverlap) {
   config.ramdisk_load_addr = kRam + 0x1000;
   ASSERT_THAT(build(), Succeeds());
   Images images = kernel(linux_image(0, kMiB));
   images.ramdisk.assign(8, std::byte{1});
   EXPECT_THAT(board->load(images), FailsSaying(ErrorCode::Overlap, "ramdisk"));
 }
-TEST_F(ABoard, LoadsARawImageWhereItIsTold) {
+TEST_F(AnAarch64Board, LoadsARawImageWhereItIsTold) {
   config.kernel_load_addr = kRam + 0x8'0000;
   ASSERT_THAT(build(), Succeeds());
   ASSERT_THAT(board->load(kernel(std::vector<std::byte>(64, std::byte{0x1f}))), Succeeds());
   EXPECT_EQ(fake->cpus[0]->program_counter, kRam + 0x8'0000);
   EXPECT_EQ(*space.load<std::uint8_t>(GuestPhys(kRam + 0x8'0000)), 0x1f);
 }
-TEST_F(ABoard, LoadsAnElfWhereItIsLinked) {
+TEST_F(AnAarch64Board, LoadsAnElfWhereItIsLinked) {
   ASSERT_THAT(build(), Succeeds());
   ASSERT_THAT(board->load(kernel(retrap::test::sound_elf(ArchId::Aarch64))), Succeeds());
   EXPECT_EQ(fake->cpus[0]->program_counter & 0xffff'ffff, 0x4008'0000u);
   EXPECT_NE(fake->cpus[0]->gpr[0], 0u);
 }
-TEST_F(ABoard, RefusesARawImageWithoutAPlace) {
+TEST_F(AnAarch64Board, RefusesARawImageWithoutAPlace) {
   ASSERT_THAT(build(), Succeeds());
   EXPECT_THAT(board->load(kernel(std::vector<std::byte>(64, std::byte{0x1f}))),
               FailsSaying(ErrorCode::InvalidInput, "kernel_load_addr"));
 }
-TEST_F(ABoard, TakesADeviceTreeAsItIs) {
+TEST_F(AnAarch64Board, TakesADeviceTreeAsItIs) {
   ASSERT_THAT(build(), Succeeds());
   Images images = kernel(linux_image(0, kMiB));
   FdtBuilder fdt;
@@ -242,7 +242,7 @@ TEST_F(ABoard, TakesADeviceTreeAsItIs) {
   ASSERT_THAT(board->load(images), Succeeds());
   EXPECT_EQ(string_at(tree_at(fake->cpus[0]->gpr[0]), "/", "model"), "mine");
 }
-TEST_F(ABoard, RefusesADeviceTreeThatIsTooBigOrMisplaced) {
+TEST_F(AnAarch64Board, RefusesADeviceTreeThatIsTooBigOrMisplaced) {
   config.dtb_load_addr = kRam + 16 * kMiB + 4;
   ASSERT_THAT(build(), Succeeds());
   Images images = kernel(linux_image(0, kMiB));
@@ -250,19 +250,19 @@ TEST_F(ABoard, RefusesADeviceTreeThatIsTooBigOrMisplaced) {
   images.dtb.assign(2 * kMiB + 1, std::byte{0});
   EXPECT_THAT(board->load(images), FailsSaying(ErrorCode::InvalidInput, "limit"));
 }
-TEST_F(ABoard, StartsWithoutImages) {
+TEST_F(AnAarch64Board, StartsWithoutImages) {
   ASSERT_THAT(build(), Succeeds());
   ASSERT_THAT(board->load(Images{}), Succeeds());
   EXPECT_EQ(fake->cpus[0]->program_counter, kRam);
 }
-TEST_F(ABoard, ReceivesBytesForItsConsole) {
+TEST_F(AnAarch64Board, ReceivesBytesForItsConsole) {
   ASSERT_THAT(build(), Succeeds());
   EXPECT_TRUE(mmio.write(0x0900'0030, Width::Word, 0x301, kBootVcpu));
   EXPECT_TRUE(mmio.write(0x0900'0038, Width::Word, 0x10, kBootVcpu));
   EXPECT_TRUE(board->receive('a'));
   EXPECT_EQ(mmio.read(0x0900'0000, Width::Word, kBootVcpu), static_cast<std::uint64_t>('a'));
 }
-TEST_F(ABoard, IsAsAfterPowerOnAfterAReset) {
+TEST_F(AnAarch64Board, IsAsAfterPowerOnAfterAReset) {
   ASSERT_THAT(build(), Succeeds());
   Digest fresh;
   board->digest(fresh);
@@ -280,16 +280,18 @@ TEST_F(ABoard, IsAsAfterPowerOnAfterAReset) {
   EXPECT_EQ(board->vcpu(VcpuId{1}).pc(), 0u);
 }
 
-class TheArchitecture : public ABoard {
+class TheAarch64Architecture : public AnAarch64Board {
  public:
-  TheArchitecture() { architecture = make_architecture(std::make_unique<FakeHardware>(clock)); }
+  TheAarch64Architecture() {
+    architecture = make_architecture(std::make_unique<FakeHardware>(clock));
+  }
   std::string problems() {
     std::vector<std::string> all;
     architecture->check(config, all);
     return fmt::format("{}", fmt::join(all, "\n"));
   }
 };
-TEST_F(TheArchitecture, HasAStandardConfiguration) {
+TEST_F(TheAarch64Architecture, HasAStandardConfiguration) {
   const VmConfig standard = architecture->default_config(512 * kMiB);
   EXPECT_EQ(architecture->id(), ArchId::Aarch64);
   EXPECT_EQ(standard.arch, ArchId::Aarch64);
@@ -299,7 +301,7 @@ TEST_F(TheArchitecture, HasAStandardConfiguration) {
   config = standard;
   EXPECT_THAT(problems(), IsEmpty());
 }
-TEST_F(TheArchitecture, NamesEveryProblemAtOnce) {
+TEST_F(TheAarch64Architecture, NamesEveryProblemAtOnce) {
   config.phys_cpu_ids = {1ull << 24, 0};
   config.memory_regions.push_back({.gpa = 1ull << 48, .size = 0x1000});
   config.emu_devices = {{.name = "uart",

@@ -19,9 +19,9 @@ constexpr std::uint64_t kDevice = 0x0900'0000;
 constexpr std::uint64_t kMinus1 = ~std::uint64_t{0};
 
 /// CPU 0 of two, whose CPU is played.
-class AVcpu : public ::testing::Test {
+class AnAarch64Vcpu : public ::testing::Test {
  public:
-  AVcpu() {
+  AnAarch64Vcpu() {
     vcpu.set_entry(GuestPhys(0x1000), 0);
     cpu.system[SysReg::VBAR_EL1] = 0x8000;
   }
@@ -63,14 +63,14 @@ class AVcpu : public ::testing::Test {
   Aarch64Vcpu vcpu{cpu, 0, {.clock = clock, .gic = gic, .power = power}};
 };
 
-TEST_F(AVcpu, ReportsTheEndOfItsSlice) {
+TEST_F(AnAarch64Vcpu, ReportsTheEndOfItsSlice) {
   EXPECT_EQ(vcpu.run(), ExitReason(exits::BudgetSpent{}));
 }
-TEST_F(AVcpu, ReportsHardwareThatCannotGoOn) {
+TEST_F(AnAarch64Vcpu, ReportsHardwareThatCannotGoOn) {
   EXPECT_EQ(after({.kind = RawExit::Kind::Failed, .esr = 9}), ExitReason(exits::FailEntry{9}));
 }
 // R5: a class that nobody expects ends the guest, not the host.
-TEST_F(AVcpu, CrashesOnClassesThatDoNotTrap) {
+TEST_F(AnAarch64Vcpu, CrashesOnClassesThatDoNotTrap) {
   for (const auto ec : {ExceptionClass::SError, ExceptionClass::FpAccess, ExceptionClass::Svc64,
                         ExceptionClass::BreakpointLower, ExceptionClass{0x3f}}) {
     const ExitReason exit = after(trap_of(ec, 0));
@@ -79,13 +79,13 @@ TEST_F(AVcpu, CrashesOnClassesThatDoNotTrap) {
   }
 }
 // R7: an idle guest gives its time back.
-TEST_F(AVcpu, HaltsAtWfi) {
+TEST_F(AnAarch64Vcpu, HaltsAtWfi) {
   EXPECT_EQ(after(trap_of(ExceptionClass::Wfx, kConditionAlways)), ExitReason(exits::Halt{}));
   EXPECT_EQ(cpu.program_counter, 0x1004u);
   EXPECT_EQ(clock.retired(), 1u);
   EXPECT_FALSE(vcpu.wakeup_pending());
 }
-TEST_F(AVcpu, HandsHypercallsOn) {
+TEST_F(AnAarch64Vcpu, HandsHypercallsOn) {
   for (unsigned i = 0; i < 8; ++i) cpu.gpr[i] = 100 + i;
   cpu.gpr[0] = 3;
   EXPECT_EQ(after(trap_of(ExceptionClass::Hvc64, 0)),
@@ -95,10 +95,10 @@ TEST_F(AVcpu, HandsHypercallsOn) {
   vcpu.set_return_value(vcpu.not_supported());
   EXPECT_EQ(cpu.gpr[0], kMinus1);
 }
-TEST_F(AVcpu, HandsTheVendorsServiceOn) {
+TEST_F(AnAarch64Vcpu, HandsTheVendorsServiceOn) {
   EXPECT_TRUE(std::holds_alternative<exits::Hypercall>(hvc(0x8600'ff01)));
 }
-TEST_F(AVcpu, RefusesCallsWithAnImmediate) {
+TEST_F(AnAarch64Vcpu, RefusesCallsWithAnImmediate) {
   cpu.gpr[0] = 3;
   EXPECT_EQ(after(trap_of(ExceptionClass::Hvc64, 1)), ExitReason(exits::Nothing{}));
   EXPECT_EQ(cpu.gpr[0], kMinus1);
@@ -117,7 +117,7 @@ struct Call {
 void PrintTo(const Call& call, std::ostream* out) {
   *out << call.name;
 }
-class AFirmwareCall : public AVcpu, public ::testing::WithParamInterface<Call> {};
+class AFirmwareCall : public AnAarch64Vcpu, public ::testing::WithParamInterface<Call> {};
 
 TEST_P(AFirmwareCall, IsAnswered) {
   const Call& call = GetParam();
@@ -167,27 +167,27 @@ const Call kCalls[] = {
 };
 INSTANTIATE_TEST_SUITE_P(Psci, AFirmwareCall, ::testing::ValuesIn(kCalls));
 
-TEST_F(AVcpu, RefusesYieldingCallsBySmc) {
+TEST_F(AnAarch64Vcpu, RefusesYieldingCallsBySmc) {
   EXPECT_EQ(smc(3), ExitReason(exits::Nothing{}));
   EXPECT_EQ(cpu.gpr[0], kMinus1);
 }
-TEST_F(AVcpu, PowersTheSystemOff) {
+TEST_F(AnAarch64Vcpu, PowersTheSystemOff) {
   EXPECT_EQ(hvc(0x8400'0008), ExitReason(exits::SystemDown{}));
   EXPECT_EQ(smc(0x8400'0008), ExitReason(exits::SystemDown{}));
 }
-TEST_F(AVcpu, ResetsTheSystem) {
+TEST_F(AnAarch64Vcpu, ResetsTheSystem) {
   EXPECT_EQ(hvc(0x8400'0009), ExitReason(exits::SystemReset{}));
   EXPECT_EQ(hvc(0xc400'0012), ExitReason(exits::SystemReset{}));
 }
-TEST_F(AVcpu, SuspendsAsStandby) {
+TEST_F(AnAarch64Vcpu, SuspendsAsStandby) {
   EXPECT_EQ(hvc(0xc400'0001, 0x0001'0000), ExitReason(exits::Halt{}));
   EXPECT_EQ(cpu.gpr[0], 0u);
 }
-TEST_F(AVcpu, GoesOff) {
+TEST_F(AnAarch64Vcpu, GoesOff) {
   EXPECT_EQ(hvc(0x8400'0002, 7), ExitReason(exits::CpuDown{.state = 7}));
   EXPECT_FALSE(power.is_on(0));
 }
-TEST_F(AVcpu, StartsOthers) {
+TEST_F(AnAarch64Vcpu, StartsOthers) {
   const ExitReason up =
       exits::CpuUp{.target_cpu = 1, .entry_point = GuestPhys(0x4000'0000), .arg = 9};
   EXPECT_EQ(hvc(0xc400'0003, 1, 0x4000'0000, 9), up);
@@ -198,20 +198,20 @@ TEST_F(AVcpu, StartsOthers) {
   vcpu.answer_cpu_up(CpuUpResult::NoSuchCpu);
   EXPECT_EQ(static_cast<std::int64_t>(cpu.gpr[0]), psci::kInvalidParameters);
 }
-TEST_F(AVcpu, TakesTheLowHalvesInThe32BitConvention) {
+TEST_F(AnAarch64Vcpu, TakesTheLowHalvesInThe32BitConvention) {
   const ExitReason up =
       exits::CpuUp{.target_cpu = 1, .entry_point = GuestPhys(0x4000'0000), .arg = 9};
   EXPECT_EQ(hvc(0x8400'0003, 0xff00'0000'0001, 0x1'4000'0000, 0x1'0000'0009), up);
 }
 
-TEST_F(AVcpu, ReadsSystemRegisters) {
+TEST_F(AnAarch64Vcpu, ReadsSystemRegisters) {
   EXPECT_EQ(after(trap_of(ExceptionClass::SysReg, iss(SysReg::CNTPCT_EL0, 5, true))),
             ExitReason(exits::SysRegRead{.addr = 0x32'f800, .reg = 5}));
   vcpu.complete(0x1234);
   EXPECT_EQ(cpu.gpr[5], 0x1234u);
   EXPECT_EQ(cpu.program_counter, 0x1004u);
 }
-TEST_F(AVcpu, WritesSystemRegisters) {
+TEST_F(AnAarch64Vcpu, WritesSystemRegisters) {
   cpu.gpr[7] = 0x55;
   EXPECT_EQ(after(trap_of(ExceptionClass::SysReg, iss(SysReg::CNTP_CTL_EL0, 7, false))),
             ExitReason(exits::SysRegWrite{.addr = 0x32'f804, .value = 0x55}));
@@ -219,17 +219,17 @@ TEST_F(AVcpu, WritesSystemRegisters) {
   EXPECT_EQ(cpu.gpr[7], 0x55u);
   EXPECT_EQ(cpu.program_counter, 0x1004u);
 }
-TEST_F(AVcpu, WritesTheZeroRegister) {
+TEST_F(AnAarch64Vcpu, WritesTheZeroRegister) {
   EXPECT_EQ(after(trap_of(ExceptionClass::SysReg, iss(SysReg::ICC_PMR_EL1, 31, false))),
             ExitReason(exits::SysRegWrite{.addr = number(SysReg::ICC_PMR_EL1), .value = 0}));
 }
-TEST_F(AVcpu, GivesUndefinedForRegistersThatNobodyTakes) {
+TEST_F(AnAarch64Vcpu, GivesUndefinedForRegistersThatNobodyTakes) {
   (void)after(trap_of(ExceptionClass::SysReg, sysreg_number(3, 7, 15, 15, 7) | 1));
   vcpu.refuse();
   expect_undefined_at(0x1000);
   EXPECT_EQ(clock.retired(), 1u);
 }
-TEST_F(AVcpu, GivesUndefinedForTheWrongDirection) {
+TEST_F(AnAarch64Vcpu, GivesUndefinedForTheWrongDirection) {
   swallows(trap_of(ExceptionClass::SysReg, iss(SysReg::ICC_IAR1_EL1, 0, false)));
   expect_undefined_at(0x1000);
   cpu.program_counter = 0x1000;
@@ -239,13 +239,13 @@ TEST_F(AVcpu, GivesUndefinedForTheWrongDirection) {
   swallows(trap_of(ExceptionClass::SysReg, iss(SysReg::ID_AA64PFR0_EL1, 0, false)));
   expect_undefined_at(0x1000);
 }
-TEST_F(AVcpu, GivesUndefinedForSystemInstructions) {
+TEST_F(AnAarch64Vcpu, GivesUndefinedForSystemInstructions) {
   swallows(trap_of(ExceptionClass::SysReg, sysreg_number(1, 4, 8, 3, 0)));
   expect_undefined_at(0x1000);
 }
 
 // R11: list, range selector, affinity and the broadcast that leaves the sender out.
-TEST_F(AVcpu, SendsInterruptsToAList) {
+TEST_F(AnAarch64Vcpu, SendsInterruptsToAList) {
   cpu.gpr[3] = 5ull << 24 | 0b110 | 0x12ull << 16 | 3ull << 44 | 0x34ull << 32;
   EXPECT_EQ(after(trap_of(ExceptionClass::SysReg, iss(SysReg::ICC_SGI1R_EL1, 3, false))),
             ExitReason(exits::SendIPI{.target_cpu = 0x34'1230,
@@ -255,7 +255,7 @@ TEST_F(AVcpu, SendsInterruptsToAList) {
                                       .vector = 5}));
   EXPECT_EQ(cpu.program_counter, 0x1004u);
 }
-TEST_F(AVcpu, SendsInterruptsToAllOthers) {
+TEST_F(AnAarch64Vcpu, SendsInterruptsToAllOthers) {
   cpu.gpr[3] = 15ull << 24 | 1ull << 40;
   const ExitReason exit =
       after(trap_of(ExceptionClass::SysReg, iss(SysReg::ICC_SGI1R_EL1, 3, false)));
@@ -263,14 +263,14 @@ TEST_F(AVcpu, SendsInterruptsToAllOthers) {
   EXPECT_TRUE(std::get<exits::SendIPI>(exit).send_to_all);
   EXPECT_EQ(std::get<exits::SendIPI>(exit).vector, 15u);
 }
-TEST_F(AVcpu, SendsNothingToAnEmptyList) {
+TEST_F(AnAarch64Vcpu, SendsNothingToAnEmptyList) {
   cpu.gpr[3] = 5ull << 24;
   EXPECT_EQ(after(trap_of(ExceptionClass::SysReg, iss(SysReg::ICC_SGI1R_EL1, 3, false))),
             ExitReason(exits::Nothing{}));
 }
 
 // R3: data, code and tables: a nested fault first, with what was wanted.
-TEST_F(AVcpu, ReportsNestedFaults) {
+TEST_F(AnAarch64Vcpu, ReportsNestedFaults) {
   const auto fault = [&](ExceptionClass ec, std::uint32_t iss) {
     return std::get<exits::NestedPageFault>(
         after(trap_of(ec, iss, 0xffff'0000'0000'0123, kDevice)));
@@ -299,7 +299,7 @@ RawExit access_exit(unsigned bytes_log2, bool write, bool sign, bool wide) {
 }
 
 // R4, V7: the width masks, the sign extends, the register's width cuts.
-TEST_F(AVcpu, LoadsFromDevicesWithSignAndWidth) {
+TEST_F(AnAarch64Vcpu, LoadsFromDevicesWithSignAndWidth) {
   struct Load {
     unsigned bytes_log2;
     bool sign, wide;
@@ -328,7 +328,7 @@ TEST_F(AVcpu, LoadsFromDevicesWithSignAndWidth) {
   }
   EXPECT_EQ(cpu.program_counter, 0x1000u + 4 * std::size(loads));
 }
-TEST_F(AVcpu, StoresToDevicesNoMoreThanTheWidth) {
+TEST_F(AnAarch64Vcpu, StoresToDevicesNoMoreThanTheWidth) {
   FakePort port;
   cpu.gpr[5] = 0x1122'3344'5566'7788;
   (void)after(access_exit(1, true, false, false));
@@ -337,7 +337,7 @@ TEST_F(AVcpu, StoresToDevicesNoMoreThanTheWidth) {
   EXPECT_EQ(cpu.program_counter, 0x1004u);
 }
 // R1: without a syndrome the instruction is decoded.
-TEST_F(AVcpu, DecodesWhatHasNoSyndrome) {
+TEST_F(AnAarch64Vcpu, DecodesWhatHasNoSyndrome) {
   FakePort port;
   port.fill(kDevice, 0x1111'1111'2222'2222);
   cpu.gpr[2] = kDevice;
@@ -347,14 +347,14 @@ TEST_F(AVcpu, DecodesWhatHasNoSyndrome) {
   EXPECT_EQ(cpu.gpr[0], 0x1111'1111'2222'2222u);
   EXPECT_EQ(cpu.program_counter, 0x1004u);
 }
-TEST_F(AVcpu, DoesNotEmulateFetchesOrWalks) {
+TEST_F(AnAarch64Vcpu, DoesNotEmulateFetchesOrWalks) {
   FakePort port;
   (void)after(trap_of(ExceptionClass::InstructionAbortLower, 7, kDevice, kDevice));
   EXPECT_EQ(vcpu.emulate(port), Emulated::Unknown);
   (void)after(trap_of(ExceptionClass::DataAbortLower, 7 | abort_iss::kS1Ptw, 0, kDevice));
   EXPECT_EQ(vcpu.emulate(port), Emulated::Unknown);
 }
-TEST_F(AVcpu, KeepsThePcWhereThePortRefuses) {
+TEST_F(AnAarch64Vcpu, KeepsThePcWhereThePortRefuses) {
   FakePort port;
   port.holes = {kDevice};
   (void)after(access_exit(2, false, false, false));
@@ -363,7 +363,7 @@ TEST_F(AVcpu, KeepsThePcWhereThePortRefuses) {
   EXPECT_EQ(vcpu.emulate(port), Emulated::NoAccess);
   EXPECT_EQ(cpu.program_counter, 0x1000u);
 }
-TEST_F(AVcpu, GivesTheGuestItsOwnFaultWhileEmulating) {
+TEST_F(AnAarch64Vcpu, GivesTheGuestItsOwnFaultWhileEmulating) {
   FakePort port;
   cpu.gpr[2] = kDevice;
   cpu.word = 0xc85f'7c40;  // ldxr x0, [x2]
@@ -374,7 +374,7 @@ TEST_F(AVcpu, GivesTheGuestItsOwnFaultWhileEmulating) {
   EXPECT_EQ(cpu.system[SysReg::FAR_EL1], kDevice);
 }
 
-TEST_F(AVcpu, InjectsExternalAborts) {
+TEST_F(AnAarch64Vcpu, InjectsExternalAborts) {
   const auto abort = [&](ExceptionClass ec, std::uint32_t iss, std::uint32_t state) {
     cpu.program_counter = 0x1000;
     cpu.state = state;
@@ -396,7 +396,7 @@ TEST_F(AVcpu, InjectsExternalAborts) {
             make_esr(DataAbortSame, fsc::kExternalOnWalk | 3));
 }
 
-TEST_F(AVcpu, EntersTheVectorOfTheStackPointerInUse) {
+TEST_F(AnAarch64Vcpu, EntersTheVectorOfTheStackPointerInUse) {
   cpu.state = 4;  // EL1t
   (void)after(trap_of(ExceptionClass::SysReg, sysreg_number(3, 7, 15, 15, 7) | 1));
   vcpu.refuse();
@@ -404,7 +404,7 @@ TEST_F(AVcpu, EntersTheVectorOfTheStackPointerInUse) {
   EXPECT_EQ(cpu.state, pstate::kReset);
 }
 
-TEST_F(AVcpu, ShowsItsRegisters) {
+TEST_F(AnAarch64Vcpu, ShowsItsRegisters) {
   EXPECT_THAT(vcpu.set_gpr(3, 7), retrap::test::Succeeds());
   EXPECT_THAT(vcpu.gpr(3), SucceedsWith(7u));
   EXPECT_THAT(vcpu.set_gpr(31, 7), retrap::test::Succeeds());
@@ -417,7 +417,7 @@ TEST_F(AVcpu, ShowsItsRegisters) {
   EXPECT_EQ(vcpu.pc(), 0x1000u);
 }
 // R8: every register is part of the state, SIMD included.
-TEST_F(AVcpu, HasEveryRegisterInItsDigest) {
+TEST_F(AnAarch64Vcpu, HasEveryRegisterInItsDigest) {
   const auto digest = [&] {
     Digest all;
     vcpu.digest(all);
@@ -430,7 +430,7 @@ TEST_F(AVcpu, HasEveryRegisterInItsDigest) {
   cpu.system[SysReg::CNTKCTL_EL1] = 1;
   EXPECT_NE(after_simd, digest());
 }
-TEST_F(AVcpu, StartsWhereItIsToldTo) {
+TEST_F(AnAarch64Vcpu, StartsWhereItIsToldTo) {
   vcpu.reset();
   EXPECT_FALSE(power.is_on(0));
   vcpu.set_entry(GuestPhys(0x4008'0000), 0x77);

@@ -35,9 +35,9 @@ struct FaultCase {
   friend void PrintTo(const FaultCase& c, std::ostream* out) { *out << c.name; }
 };
 
-class AnException : public testing::TestWithParam<FaultCase> {};
+class AnX86Exception : public testing::TestWithParam<FaultCase> {};
 
-TEST_P(AnException, ReachesItsHandler) {
+TEST_P(AnX86Exception, ReachesItsHandler) {
   CpuRig rig;
   rig.gate(GetParam().vector, 3);
   std::uint64_t at = CpuRig::kCode;
@@ -55,7 +55,7 @@ TEST_P(AnException, ReachesItsHandler) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    All, AnException,
+    All, AnX86Exception,
     testing::Values(
         FaultCase{"divide error", {0x90, 0x31, 0xc9, 0xf7, 0xf1}, 0, false, 0, 3},
         FaultCase{"ud2", {0x90, 0x0f, 0x0b}, 6, false, 0, 1},
