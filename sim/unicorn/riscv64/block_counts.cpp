@@ -63,10 +63,15 @@ std::uint32_t offset_of_instruction(const std::uint8_t* code, std::uint32_t inde
   return offset;
 }
 
-// The address and the count stay readable: the block may be the one that runs.
+std::optional<std::uint32_t> BlockCounts::last_at(std::uint64_t pc) const {
+  const std::uint64_t slot = slots_[index_of(pc)];
+  if (((slot ^ tag_of(pc)) & ~low_bits(2 * kIndexedBits)) != 0) return std::nullopt;
+  return static_cast<std::uint32_t>(slot & kMaxCount);
+}
+
+// The count stays readable: the block may be the one that runs.
 void BlockCounts::drop(std::uint64_t pc) {
-  BlockSlot& slot = this->slot(pc);
-  if (slot.pc() == pc) slot.key |= low_bits(BlockSlot::kSizeBits);
+  if (last_at(pc)) slots_[index_of(pc)] |= kNoSize << kSizeShift;
 }
 
 void BlockCounts::drop_page(std::uint64_t page) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "vmm/base/bits.h"
 
@@ -15,49 +16,53 @@ namespace retrap::unicorn::riscv64 {
 /// The offset of instruction number `index` in `code`.
 [[nodiscard]] std::uint32_t offset_of_instruction(const std::uint8_t* code, std::uint32_t index);
 
-/// A block that runs: where it is, and how many instructions it has.
-struct BlockSlot {
-  static constexpr std::uint64_t kNoKey = ~std::uint64_t{0};  ///< no block has such a size
-  static constexpr unsigned kSizeBits = 14;
-  static constexpr unsigned kCountBits = 16;
-
-  std::uint64_t key = kNoKey;
-  std::uint64_t data = 0;
-
-  /// Canonical addresses of Sv48 and guest-physical ones of Sv48x4 have 50 bits that matter.
-  [[nodiscard]] static constexpr std::uint64_t key_of(std::uint64_t pc, std::uint32_t size) {
-    return pc << kSizeBits | size;
-  }
-  [[nodiscard]] static constexpr std::uint64_t data_of(std::uint64_t host_offset,
-                                                       std::uint32_t count) {
-    return host_offset << kCountBits | count;
-  }
-  [[nodiscard]] constexpr std::uint64_t pc() const {
-    return static_cast<std::uint64_t>(static_cast<std::int64_t>(key) >> kSizeBits);
-  }
-  [[nodiscard]] constexpr std::uint32_t count() const {
-    return static_cast<std::uint32_t>(data & ((1u << kCountBits) - 1));
-  }
-  /// Of its first byte, from the start of host memory.
-  [[nodiscard]] constexpr std::uint64_t host_offset() const { return data >> kCountBits; }
-};
-
-/// Blocks by address. The caller drops what is no longer true.
+/// Blocks by address, a word each: this is read at every block. The caller drops what is no longer
+/// true.
+///
+///   [63:28] bits 49 to 14 of the address: canonical addresses of Sv48 and guest-physical ones of
+///           Sv48x4 have 50 bits that matter, and the index gives the rest
+///   [27:16] the size in bytes; kNoSize where the block has been dropped
+///   [9:0]   the count
 class BlockCounts {
  public:
-  [[nodiscard]] static constexpr std::size_t index_of(std::uint64_t pc) {
-    return ((pc >> 1) ^ (pc >> 12)) & (kSlots - 1);
-  }
-  [[nodiscard]] BlockSlot& slot(std::uint64_t pc) { return slots_[index_of(pc)]; }
+  static constexpr std::uint64_t kMaxCount = 1023;
+  static constexpr std::uint32_t kMaxSize = 4094;
 
+  BlockCounts() { slots_.fill(~std::uint64_t{0}); }
+
+  [[nodiscard]] static constexpr std::uint64_t key_of(std::uint64_t pc, std::uint32_t size) {
+    return tag_of(pc) | std::uint64_t{size} << kSizeShift;
+  }
+  [[nodiscard]] static constexpr std::size_t index_of(std::uint64_t pc) {
+    return ((pc >> 1) ^ (pc >> kIndexedBits)) & (kSlots - 1);
+  }
+  /// At most kMaxCount: the count of this block. More: it is not known.
+  [[nodiscard]] std::uint64_t find(std::uint64_t pc, std::uint32_t size) const {
+    return slots_[index_of(pc)] ^ key_of(pc, size);
+  }
+  /// The count of the last block at `pc`, dropped or not; nothing where another took its place.
+  [[nodiscard]] std::optional<std::uint32_t> last_at(std::uint64_t pc) const;
+
+  /// Requires count <= kMaxCount and size <= kMaxSize.
+  void learn(std::uint64_t pc, std::uint32_t size, std::uint32_t count) {
+    slots_[index_of(pc)] = key_of(pc, size) | count;
+  }
   /// Forgets the blocks that begin at `pc`.
   void drop(std::uint64_t pc);
   /// Forgets the blocks that begin in the 4 KiB page at `page`.
   void drop_page(std::uint64_t page);
 
  private:
-  static constexpr std::size_t kSlots = 16384;
-  std::array<BlockSlot, kSlots> slots_{};
+  static constexpr unsigned kIndexedBits = 14;
+  static constexpr std::size_t kSlots = std::size_t{1} << (kIndexedBits - 1);
+  static constexpr unsigned kSizeShift = 16;
+  static constexpr std::uint64_t kNoSize = 0xfff;
+
+  [[nodiscard]] static constexpr std::uint64_t tag_of(std::uint64_t pc) {
+    return (pc << kIndexedBits) & ~low_bits(2 * kIndexedBits);
+  }
+
+  std::array<std::uint64_t, kSlots> slots_;
 };
 
 }  // namespace retrap::unicorn::riscv64

@@ -57,7 +57,6 @@ Processor::Processor(Engine engine, HostMemory& memory, Clock& clock, AddressSpa
       memory_(memory),
       clock_(clock),
       mmu_(memory, space, engine_, blocks_) {
-  hot_.block = &scratch_;
   add_hooks();
   // The engine starts in M-mode. It delivers nothing by itself but interrupts.
   const auto write = [this](int id, std::uint64_t value) {
@@ -106,11 +105,11 @@ void Processor::activate(const Hart& hart) {
 
 void Processor::on_block(uc_engine* /*uc*/, std::uint64_t pc, std::uint32_t size, void* user) {
   auto& self = *static_cast<Processor*>(user);
-  const BlockSlot& slot = self.blocks_.slot(pc);
-  const std::uint64_t count = self.hot_.count + slot.count();
-  if (slot.key == BlockSlot::key_of(pc, size) && count <= self.hot_.limit) [[likely]] {
+  const std::uint64_t found = self.blocks_.find(pc, size);
+  const std::uint64_t count = self.hot_.count + found;
+  if (found <= BlockCounts::kMaxCount && count <= self.hot_.limit) [[likely]] {
     self.hot_.count = count;
-    self.hot_.block = &slot;
+    self.hot_.pc = pc;
     return;
   }
   self.slow_block(pc, size);
@@ -162,12 +161,17 @@ void Processor::slow_block(std::uint64_t pc, std::uint32_t size) {
     return stop_before(pc, size, BlockStop::Counter);
   }
   if (hot_.count + count > limit_) return stop_before(pc, size, BlockStop::Limit);
-  const auto offset =
-      static_cast<std::uint64_t>(bytes - reinterpret_cast<const std::uint8_t*>(memory_.data()));
-  BlockSlot& slot = plain && in_page == size ? blocks_.slot(pc) : scratch_;
-  slot = {BlockSlot::key_of(pc, size), BlockSlot::data_of(offset, count)};
+  const bool learnable =
+      plain && in_page == size && count <= BlockCounts::kMaxCount && size <= BlockCounts::kMaxSize;
+  if (learnable) {
+    blocks_.learn(pc, size, count);
+    if (unlearned_pc_ == pc) unlearned_pc_ = kNoBlock;
+  } else {
+    unlearned_pc_ = pc;
+    unlearned_count_ = count;
+  }
   hot_.count += count;
-  hot_.block = &slot;
+  hot_.pc = pc;
 }
 
 bool Processor::ends_with_sensitive(std::uint64_t pc, const std::uint8_t* bytes,

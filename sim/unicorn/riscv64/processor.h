@@ -49,10 +49,12 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
 
   /// What the block hook touches, close together.
   struct Hot {
-    std::uint64_t count = 0;           ///< retired, the current block included
-    std::uint64_t limit = 0;           ///< to be reached at most; 0 where every block wants a look
-    const BlockSlot* block = nullptr;  ///< never null; the current one
+    std::uint64_t count = 0;  ///< retired, the current block included
+    std::uint64_t limit = 0;  ///< to be reached at most; 0 where every block wants a look
+    std::uint64_t pc = 0;     ///< where the current block begins
   };
+  static constexpr std::uint64_t kNoBlock = ~std::uint64_t{0};
+
   /// Why the engine was stopped at the start of a block that has not run.
   enum class BlockStop : std::uint8_t {
     None,
@@ -127,7 +129,9 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   BlockCounts blocks_;
   Mmu mmu_;
   Hot hot_;
-  BlockSlot scratch_;  ///< the current block where it is not in a slot
+  /// The last block that is not in blocks_, and its count.
+  std::uint64_t unlearned_pc_ = kNoBlock;
+  std::uint32_t unlearned_count_ = 0;
   std::uint64_t limit_ = 0;
 
   std::vector<std::unique_ptr<Hart>> harts_;

@@ -251,13 +251,19 @@ bool Processor::leave(const RawExit& exit) {
 
 /// Instructions of the current block from `pc` on were not retired.
 void Processor::take_back_from(std::uint64_t pc) {
-  const BlockSlot& block = *hot_.block;
-  const std::uint64_t start = block.pc();
+  const std::uint64_t start = hot_.pc;
   if (pc < start || page_of(pc) != page_of(start)) return;
-  const std::uint8_t* const bytes =
-      reinterpret_cast<const std::uint8_t*>(memory_.data()) + block.host_offset();
+  const std::uint32_t count =
+      start == unlearned_pc_ ? unlearned_count_ : blocks_.last_at(start).value_or(0);
+  const std::uint8_t* bytes = mmu_.code(start);
+  if (bytes == nullptr) {
+    const Translated fetched =
+        mmu_.translate(start, AccessKind::Fetch, active_->privilege_now(), 0, false);
+    if (!fetched.ok) return;
+    bytes = host_bytes(fetched.hpa);
+  }
   const std::uint32_t before = count_instructions(bytes, static_cast<std::uint32_t>(pc - start));
-  if (before < block.count()) hot_.count -= block.count() - before;
+  if (before < count) hot_.count -= count - before;
 }
 
 }  // namespace retrap::unicorn::riscv64
