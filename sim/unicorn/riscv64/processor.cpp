@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "arch/riscv64/decode.h"
+#include "sim/unicorn/exit_checks.h"
 
 namespace retrap::unicorn::riscv64 {
 namespace {
@@ -57,6 +58,7 @@ Processor::Processor(Engine engine, HostMemory& memory, Clock& clock, AddressSpa
       memory_(memory),
       clock_(clock),
       mmu_(memory, space, engine_, blocks_) {
+  static_cast<void>(drop_exit_checks(engine_.get()));
   add_hooks();
   // The engine starts in M-mode. It delivers nothing by itself but interrupts.
   const auto write = [this](int id, std::uint64_t value) {
