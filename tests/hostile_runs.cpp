@@ -1,45 +1,27 @@
 // Runs hostile guests by the thousand: hostile_runs --arch A --runs N --seed S.
 #include <fmt/format.h>
-#include <unistd.h>
+#include <malloc.h>
+#include <sys/resource.h>
 
-#include <array>
 #include <charconv>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <optional>
+#include <span>
 #include <string_view>
 
-#include "tests/hostile/run.h"
+#include "tests/hostile/campaign.h"
 
 namespace {
 
 using namespace retrap;
+using hostile::CampaignOptions;
 
-struct Options {
-  ArchId arch = ArchId::X86_64;
-  std::uint64_t runs = 1000;
-  std::uint64_t seed = 1;
-  bool once = false;     ///< without the second run that must be equal
-  bool verbose = false;  ///< a line for each run
-};
-
-constexpr unsigned kSecondsForOneRun = 60;
-
-/// What the signal handler prints where a run never ends or crashes.
-char current_run[128];
-
-void on_signal(int signal) {
-  const char* const what =
-      signal == SIGALRM ? "hostile_runs: HANG in: " : "hostile_runs: CRASH in: ";
-  (void)!write(STDERR_FILENO, what, std::strlen(what));
-  (void)!write(STDERR_FILENO, current_run, std::strlen(current_run));
-  std::signal(signal, SIG_DFL);
-  if (signal == SIGALRM) std::_Exit(3);
-  std::raise(signal);
-}
+constexpr const char* kUsage =
+    "usage: hostile_runs --arch A [--runs N] [--seed S] [--repeat-every N] [--seconds N]\n"
+    "                    [--verbose]\n"
+    "Every run follows from its seed. --repeat-every: how often a run is made a second time in\n"
+    "other slices (default 8; 0: never). --seconds: after how many a run hangs (default 20).\n";
 
 std::optional<std::uint64_t> number(std::string_view text) {
   std::uint64_t value = 0;
@@ -48,71 +30,61 @@ std::optional<std::uint64_t> number(std::string_view text) {
   return value;
 }
 
-std::optional<Options> parse(std::span<char*> arguments) {
-  Options options;
+bool set(CampaignOptions& options, std::string_view name, std::string_view value) {
+  if (name == "--arch") {
+    const auto arch = arch_from_name(value);
+    if (arch) options.arch = *arch;
+    return arch.has_value();
+  }
+  const auto amount = number(value);
+  if (!amount) return false;
+  if (name == "--runs") {
+    options.runs = *amount;
+  } else if (name == "--seed") {
+    options.seed = *amount;
+  } else if (name == "--repeat-every") {
+    options.repeat_every = *amount;
+  } else if (name == "--seconds" && *amount >= 1 && *amount <= 3600) {
+    options.seconds_for_one = static_cast<unsigned>(*amount);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+std::optional<CampaignOptions> parse(std::span<char*> arguments) {
+  CampaignOptions options{.repeat_every = 8};
   for (std::size_t i = 1; i < arguments.size(); ++i) {
     const std::string_view name = arguments[i];
-    if (name == "--once" || name == "--verbose") {
-      (name == "--once" ? options.once : options.verbose) = true;
-      continue;
-    }
-    if (i + 1 == arguments.size()) return std::nullopt;
-    const std::string_view value = arguments[++i];
-    if (name == "--arch") {
-      const auto arch = arch_from_name(value);
-      if (!arch) return std::nullopt;
-      options.arch = *arch;
-    } else if (const auto amount = number(value); amount && name == "--runs") {
-      options.runs = *amount;
-    } else if (amount && name == "--seed") {
-      options.seed = *amount;
-    } else {
+    if (name == "--verbose") {
+      options.verbose = true;
+    } else if (i + 1 == arguments.size() || !set(options, name, arguments[++i])) {
       return std::nullopt;
     }
   }
   return options;
 }
 
-void announce(const Options& options, std::uint64_t seed) {
-  const auto text =
-      fmt::format_to_n(current_run, sizeof current_run - 1, "--arch {} --runs 1 --seed {}\n",
-                       to_string(options.arch), seed);
-  *text.out = '\0';
-  alarm(kSecondsForOneRun);
+/// Processor time of the processes that made the runs: other work on this machine does not count.
+double processor_seconds() {
+  rusage used{};
+  ::getrusage(RUSAGE_CHILDREN, &used);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
+  return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
-/// How many of the runs had a finding.
-std::uint64_t run_all(const Options& options) {
-  std::uint64_t findings = 0;
-  std::uint64_t instructions = 0;
-  std::uint64_t exits = 0;
-  std::array<std::uint64_t, 5> reasons{};
-  const auto start = std::chrono::steady_clock::now();
-  for (std::uint64_t i = 0; i < options.runs; ++i) {
-    const std::uint64_t seed = options.seed + i;
-    announce(options, seed);
-    const auto result = options.once ? hostile::run_hostile(options.arch, seed)
-                                     : hostile::run_hostile_twice(options.arch, seed);
-    instructions += result.instructions;
-    exits += result.exits;
-    ++reasons[static_cast<std::size_t>(result.reason)];
-    if (options.verbose || !result.finding.empty()) {
-      fmt::print("seed {}: {} after {} instructions, {} exits, digest {:016x} {}\n", seed,
-                 to_string(result.reason), result.instructions, result.exits, result.digest,
-                 result.finding);
-    }
-    if (!result.finding.empty()) ++findings;
-  }
-  alarm(0);
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+void print(const CampaignOptions& options, const hostile::Totals& totals, double seconds) {
   fmt::print(
-      "{}: {} runs from seed {}, {} findings, {} instructions, {} exits, {:.1f} s, {:.0f} runs/s\n",
-      to_string(options.arch), options.runs, options.seed, findings, instructions, exits,
-      seconds.count(), static_cast<double>(options.runs) / seconds.count());
-  for (std::size_t i = 0; i < reasons.size(); ++i) {
-    fmt::print("  {}: {}\n", to_string(static_cast<StopReason>(i)), reasons[i]);
+      "{}: {} runs from seed {} ({} of them twice), {} findings, {} instructions, {} exits, "
+      "{:.1f} s, {:.1f} s of one core: {:.0f} runs/s\n",
+      to_string(options.arch), totals.runs, options.seed, totals.repeated, totals.findings,
+      totals.instructions, totals.exits, seconds, processor_seconds(),
+      static_cast<double>(totals.runs + totals.repeated) / processor_seconds());
+  for (std::size_t i = 0; i < totals.reasons.size(); ++i) {
+    fmt::print("  {}: {}\n", to_string(static_cast<StopReason>(i)), totals.reasons[i]);
   }
-  return findings;
 }
 
 }  // namespace
@@ -120,11 +92,15 @@ std::uint64_t run_all(const Options& options) {
 int main(int count, char** arguments) {
   const auto options = parse({arguments, static_cast<std::size_t>(count)});
   if (!options) {
-    fmt::print(stderr, "usage: hostile_runs --arch A [--runs N] [--seed S] [--once] [--verbose]\n");
+    fmt::print(stderr, "{}", kUsage);
     return 2;
   }
-  for (const int signal : {SIGALRM, SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL}) {
-    std::signal(signal, on_signal);
-  }
-  return run_all(*options) == 0 ? 0 : 1;
+  // What one machine gives back, the next one takes: do not return it to the system in between.
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  const auto start = std::chrono::steady_clock::now();
+  const auto totals = hostile::run_campaign(*options);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  print(*options, totals, seconds.count());
+  return totals.findings == 0 ? 0 : 1;
 }

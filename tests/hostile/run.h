@@ -1,4 +1,4 @@
-// One hostile run: a random guest on a machine whose every other byte is watched.
+// One hostile run: a random guest on a machine whose other memory is watched.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ inline constexpr std::uint64_t kBudget = 10'000;     ///< instructions of one ru
 inline constexpr std::uint64_t kMaxExits = 200'000;  ///< more than this is a hang
 
 struct RunResult {
-  std::uint64_t digest = 0;
+  std::uint64_t digest = 0;  ///< of a run that was made twice; 0 for one that was not
   std::uint64_t instructions = 0;
   std::uint64_t exits = 0;
   StopReason reason = StopReason::BudgetSpent;
@@ -22,7 +22,7 @@ struct RunResult {
 /// Everything follows from `arch` and `seed`.
 [[nodiscard]] RunResult run_hostile(ArchId arch, std::uint64_t seed);
 
-/// run_hostile() twice; a difference is a finding.
+/// run_hostile(), and again in slices that the seed chooses; a difference is a finding.
 [[nodiscard]] RunResult run_hostile_twice(ArchId arch, std::uint64_t seed);
 
 }  // namespace retrap::hostile

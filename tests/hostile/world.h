@@ -14,8 +14,8 @@ namespace retrap::hostile {
 
 inline constexpr std::uint64_t kPage = 4096;
 inline constexpr std::uint64_t kTablePages = 16;
-inline constexpr std::uint64_t kCodePages = 16;
-inline constexpr std::uint64_t kDataPages = 32;
+inline constexpr std::uint64_t kCodePages = 8;
+inline constexpr std::uint64_t kDataPages = 16;
 inline constexpr std::uint64_t kArenaPages = kTablePages + kCodePages + kDataPages;
 /// Where the arena is mapped a second time.
 inline constexpr std::uint64_t kWindow = 0x10'0000'0000;
