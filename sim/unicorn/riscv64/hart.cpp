@@ -10,7 +10,6 @@ namespace {
 
 using retrap::riscv64::Csr;
 
-constexpr std::uint64_t kMachineMode = 3;
 constexpr std::uint64_t kFloatOn = 0x6000;  ///< mstatus.FS = Dirty
 
 int id_of(Csr number) {
@@ -66,113 +65,72 @@ constexpr std::array<CsrName, 12> kCsrNames = {{
 
 }  // namespace
 
-Hart::Hart(Processor& processor) : processor_(processor), uc_(processor.engine().get()) {
+Hart::Hart(Processor& processor)
+    : processor_(processor), uc_(processor.engine().get()), env_(processor.env()) {
   check(uc_context_alloc(uc_, &parked_), "context_alloc");
-  check(uc_context_alloc(uc_, &scratch_), "context_alloc");
   check(uc_context_save(uc_, parked_), "context_save");
 }
 
 Hart::~Hart() {
   uc_context_free(parked_);
-  uc_context_free(scratch_);
 }
 
 void Hart::wake() const {
   processor_.activate(*this);
 }
 
-std::uint64_t Hart::read(int id) const {
+// The engine checks the privilege of a CSR access from outside too, and then silently does
+// nothing. Its own way to set the privilege loses the reservation of LR.
+std::uint64_t Hart::read_csr(int id) const {
+  const std::uint64_t status = env_.mstatus;
+  if (is_float(id)) env_.mstatus |= kFloatOn;
   std::uint64_t value = 0;
-  check(uc_reg_read(uc_, id, &value), "reg_read");
+  in_machine_mode([&] { check(uc_reg_read(uc_, id, &value), "reg_read"); });
+  env_.mstatus = status;
   return value;
 }
 
-void Hart::write(int id, std::uint64_t value) const {
-  check(uc_reg_write(uc_, id, &value), "reg_write");
-}
-
-// The engine checks the privilege of a CSR access from outside too, and then silently does
-// nothing. Writing the privilege loses the reservation of LR: the context brings it back.
-void Hart::save_scratch() const {
-  check(uc_context_save(uc_, scratch_), "context_save");
-  write(UC_RISCV_REG_PRIV, kMachineMode);
-}
-
-void Hart::restore_scratch() const {
-  check(uc_context_restore(uc_, scratch_), "context_restore");
-}
-
-std::uint64_t Hart::read_csr(int id) const {
-  if (!is_float(id) && privilege_now() == Privilege::Supervisor) return read(id);
-  return in_machine_mode([&] {
-    if (is_float(id)) write(UC_RISCV_REG_MSTATUS, read(UC_RISCV_REG_MSTATUS) | kFloatOn);
-    return read(id);
-  });
-}
-
 void Hart::write_csr(int id, std::uint64_t value) const {
-  const std::uint64_t privilege = read(UC_RISCV_REG_PRIV);
-  write(UC_RISCV_REG_PRIV, kMachineMode);
-  if (is_float(id)) {
-    const std::uint64_t status = read(UC_RISCV_REG_MSTATUS);
-    write(UC_RISCV_REG_MSTATUS, status | kFloatOn);
-    write(id, value);
-    write(UC_RISCV_REG_MSTATUS, status);
-  } else {
-    write(id, value);
-  }
-  write(UC_RISCV_REG_PRIV, privilege);
+  const std::uint64_t status = env_.mstatus;
+  if (is_float(id)) env_.mstatus |= kFloatOn;
+  in_machine_mode([&] { check(uc_reg_write(uc_, id, &value), "reg_write"); });
+  if (is_float(id)) env_.mstatus = status;
 }
 
 const retrap::riscv64::RawExit& Hart::run() {
-  known_privilege_.reset();
-  exit_ = processor_.run(*this);
-  using retrap::riscv64::Cause;
-  const bool says = (exit_.scause & retrap::riscv64::kInterrupt) == 0 &&
-                    exit_.scause != static_cast<std::uint64_t>(Cause::HardwareError);
-  if (says) known_privilege_ = exit_.privilege;
+  processor_.run(*this);
   return exit_;
 }
 
 std::uint64_t Hart::x(unsigned index) const {
   wake();
-  return read(UC_RISCV_REG_X0 + static_cast<int>(index));
+  return env_.x[index];
 }
 
 void Hart::set_x(unsigned index, std::uint64_t value) {
   wake();
-  if (index != 0) write(UC_RISCV_REG_X0 + static_cast<int>(index), value);
+  if (index != 0) env_.x[index] = value;
 }
 
 std::array<std::uint64_t, 8> Hart::arguments() const {
+  constexpr unsigned kA0 = 10;
   wake();
-  static constexpr std::array<int, 8> kIds = {UC_RISCV_REG_A0, UC_RISCV_REG_A1, UC_RISCV_REG_A2,
-                                              UC_RISCV_REG_A3, UC_RISCV_REG_A4, UC_RISCV_REG_A5,
-                                              UC_RISCV_REG_A6, UC_RISCV_REG_A7};
   std::array<std::uint64_t, 8> values{};
-  std::array<void*, 8> places{};
-  for (std::size_t i = 0; i < values.size(); ++i) places[i] = &values[i];
-  check(uc_reg_read_batch(uc_, kIds.data(), places.data(), 8), "reg_read_batch");
+  for (unsigned i = 0; i < values.size(); ++i) values[i] = env_.x[kA0 + i];
   return values;
 }
 
 std::uint64_t Hart::f(unsigned index) const {
   wake();
-  return read(UC_RISCV_REG_F0 + static_cast<int>(index));
+  return env_.f[index];
 }
 
 void Hart::set_f(unsigned index, std::uint64_t value) {
   wake();
-  write(UC_RISCV_REG_F0 + static_cast<int>(index), value);
-}
-
-Privilege Hart::privilege_now() const {
-  if (known_privilege_) return *known_privilege_;
-  return read(UC_RISCV_REG_PRIV) == 0 ? Privilege::User : Privilege::Supervisor;
+  env_.f[index] = value;
 }
 
 Privilege Hart::privilege() const {
-  if (known_privilege_) return *known_privilege_;
   wake();
   return privilege_now();
 }
@@ -180,14 +138,16 @@ Privilege Hart::privilege() const {
 void Hart::set_privilege(Privilege value) {
   wake();
   if (value == privilege_now()) return;
-  write(UC_RISCV_REG_PRIV, static_cast<std::uint64_t>(value));
-  known_privilege_ = value;
+  env_.priv = static_cast<std::uint64_t>(value);
+  env_.load_res = Env::kNoReservation;
 }
 
 std::uint64_t Hart::csr(Csr number) const {
   wake();
   if (number == Csr::Vsatp) return satp_;
   if (number == Csr::Vsip) return pending();
+  if (number == Csr::Vsie) return enabled();
+  if (number == Csr::Scounteren) return env_.scounteren;
   return read_csr(id_of(number));
 }
 
@@ -207,12 +167,6 @@ void Hart::set_csr(Csr number, std::uint64_t value) {
   if (number == Csr::Vsie) choose_visible();
 }
 
-std::uint64_t Hart::pending() const {
-  const std::uint64_t visible =
-      in_machine_mode([&] { return read(UC_RISCV_REG_MIP); }) & kSupervisorInterrupts;
-  return visible | hidden_;
-}
-
 void Hart::set_software_pending(bool pending) {
   show(lines_ | (pending ? kSsip : 0));
 }
@@ -222,13 +176,10 @@ void Hart::choose_visible() {
 }
 
 void Hart::show(std::uint64_t pending) {
-  const auto [mip, sie] = in_machine_mode([&] {
-    return std::pair(read(UC_RISCV_REG_MIP) & kSupervisorInterrupts, read(UC_RISCV_REG_MIE));
-  });
-  const bool external_first = (pending & sie & kSeip) != 0;
+  const bool external_first = (pending & enabled() & kSeip) != 0;
   const std::uint64_t visible = external_first ? kSeip : pending;
   hidden_ = pending & ~visible;
-  if (visible != mip) write_csr(UC_RISCV_REG_MIP, visible);
+  if (visible != (env_.mip & kSupervisorInterrupts)) write_csr(UC_RISCV_REG_MIP, visible);
 }
 
 std::uint64_t Hart::hvip() const {
@@ -264,19 +215,17 @@ void Hart::reset() {
   lines_ = 0;
   hidden_ = 0;
   satp_ = 0;
-  mxr_once = false;
   exit_ = {};
-  write(UC_RISCV_REG_PRIV, kMachineMode);
-  write(UC_RISCV_REG_MIP, 0);
-  for (int i = 1; i < 32; ++i) write(UC_RISCV_REG_X0 + i, 0);
-  for (int i = 0; i < 32; ++i) write(UC_RISCV_REG_F0 + i, 0);
+  write_csr(UC_RISCV_REG_MIP, 0);
+  for (std::uint64_t& value : env_.x) value = 0;
+  for (std::uint64_t& value : env_.f) value = 0;
   for (const CsrName& row : kCsrNames) {
     if (row.number == Csr::Vsip || row.number == Csr::Vsatp) continue;
     write_csr(id_of(row.number), 0);
   }
   pc_ = 0;
-  known_privilege_ = Privilege::Supervisor;
-  write(UC_RISCV_REG_PRIV, static_cast<std::uint64_t>(Privilege::Supervisor));
+  env_.priv = static_cast<std::uint64_t>(Privilege::Supervisor);
+  env_.load_res = Env::kNoReservation;
   processor_.mmu().set_satp(0);
   processor_.mmu().fence_all();
 }
@@ -285,7 +234,7 @@ void Hart::reset() {
 void Hart::park() {
   check(uc_context_save(uc_, parked_), "context_save");
   parked_fflags_ = read_csr(UC_RISCV_REG_FFLAGS);
-  parked_mip_ = in_machine_mode([&] { return read(UC_RISCV_REG_MIP); });
+  parked_mip_ = env_.mip;
 }
 
 void Hart::unpark() {

@@ -8,6 +8,7 @@
 
 #include "arch/riscv64/cpu.h"
 #include "arch/riscv64/csr.h"
+#include "sim/unicorn/riscv64/env.h"
 
 namespace retrap::unicorn::riscv64 {
 
@@ -55,22 +56,27 @@ class Hart final : public retrap::riscv64::Cpu {
   void digest(Digest& into) const override;
 
   // For the processor, while this hart is the active one.
-  [[nodiscard]] std::uint64_t read(int id) const;
-  void write(int id, std::uint64_t value) const;
   /// Any CSR, whatever the privilege, without disturbing a reservation.
   [[nodiscard]] std::uint64_t read_csr(int id) const;
   void write_csr(int id, std::uint64_t value) const;
-  [[nodiscard]] Privilege privilege_now() const;
-  /// Runs `action` with M-mode's rights, and puts everything back as it was.
+  [[nodiscard]] Privilege privilege_now() const {
+    return env_.priv == 0 ? Privilege::User : Privilege::Supervisor;
+  }
+  /// Runs `action` with M-mode's rights.
   template <class Action>
-  auto in_machine_mode(Action action) const {
-    save_scratch();
-    const auto result = action();
-    restore_scratch();
-    return result;
+  void in_machine_mode(Action action) const {
+    const std::uint64_t privilege = env_.priv;
+    env_.priv = kMachineMode;
+    action();
+    env_.priv = privilege;
   }
   /// sip as the guest must see it.
-  [[nodiscard]] std::uint64_t pending() const;
+  [[nodiscard]] std::uint64_t pending() const {
+    return (env_.mip & kSupervisorInterrupts) | hidden_;
+  }
+  /// sie.
+  [[nodiscard]] std::uint64_t enabled() const { return env_.mie & kSupervisorInterrupts; }
+  void set_exit(const retrap::riscv64::RawExit& exit) { exit_ = exit; }
   /// Takes over SSIP and sie from an emulated instruction.
   void set_software_pending(bool pending);
   void choose_visible();
@@ -82,20 +88,17 @@ class Hart final : public retrap::riscv64::Cpu {
   [[nodiscard]] std::uint64_t satp() const { return satp_; }
   void set_satp(std::uint64_t satp) { satp_ = satp; }
 
-  /// U-mode fills read what is executable once: set after a fill failed and MXR was found on.
-  bool mxr_once = false;
-
  private:
-  void save_scratch() const;
-  void restore_scratch() const;
+  static constexpr std::uint64_t kMachineMode = 3;
+
   void wake() const;  ///< makes this hart the active one
   /// Makes `pending` what is pending, and shows the engine what of it it may take.
   void show(std::uint64_t pending);
 
   Processor& processor_;
   uc_engine* uc_;
-  uc_context* parked_ = nullptr;   ///< registers while another hart is active
-  uc_context* scratch_ = nullptr;  ///< to come back from machine mode
+  Env& env_;                      ///< of the active hart: wake() first
+  uc_context* parked_ = nullptr;  ///< registers while another hart is active
   std::uint64_t parked_fflags_ = 0;
   std::uint64_t parked_mip_ = 0;
   std::uint64_t satp_ = 0;
@@ -103,8 +106,6 @@ class Hart final : public retrap::riscv64::Cpu {
   std::uint64_t hidden_ = 0;  ///< pending, and not in the engine's mip
   /// The program counter between two runs: the engine is told at its start.
   std::uint64_t pc_ = 0;
-  /// The privilege between two runs, where it is known without asking the engine.
-  std::optional<Privilege> known_privilege_;
   retrap::riscv64::RawExit exit_;
 };
 

@@ -58,11 +58,24 @@ class Mmu {
   [[nodiscard]] Translated translate(std::uint64_t va, AccessKind access, Privilege privilege,
                                      std::uint64_t status, bool mark);
 
-  /// A TLB miss: fills in `entry`, or gives false. `status` reads sstatus, and is called only where
-  /// it matters.
-  template <class ReadStatus>
+  /// A TLB miss: fills in `entry`, or gives false. SUM and MXR are those of `status`.
   [[nodiscard]] bool fill(std::uint64_t va, AccessKind access, Privilege privilege,
-                          ReadStatus status, uc_tlb_entry& entry);
+                          std::uint64_t status, uc_tlb_entry& entry) {
+    const std::uint64_t page = va >> 12;
+    const Leaf& leaf = leaves_[leaf_index(page)];
+    if (leaf.tag == (page | tag_)) {
+      const std::uint64_t pte = leaf.data & kStageOne;
+      const bool user_page = (pte & retrap::riscv64::pte::kU) != 0;
+      // SUM and MXR matter rarely: those accesses take the walk.
+      const bool plain = user_page == (privilege == Privilege::User);
+      const auto rights = static_cast<std::uint8_t>(retrap::riscv64::rights_of(pte) &
+                                                    (leaf.data >> kStageTwoShift) & 7);
+      if (plain && (rights & retrap::riscv64::right_of(access)) != 0) {
+        return grant(va, access, leaf.data & ~low_bits(12), rights, entry);
+      }
+    }
+    return walk_and_fill(va, access, privilege, status, entry);
+  }
 
   /// The walk of the last fill that failed, where it was for this page and access; its gpa is that
   /// of the page.
@@ -186,24 +199,5 @@ class Mmu {
   /// By host page: whether this engine may hold translations of it.
   std::unique_ptr<std::uint8_t[], Freed> has_code_;
 };
-
-template <class ReadStatus>
-bool Mmu::fill(std::uint64_t va, AccessKind access, Privilege privilege, ReadStatus status,
-               uc_tlb_entry& entry) {
-  const std::uint64_t page = va >> 12;
-  const Leaf& leaf = leaves_[leaf_index(page)];
-  if (leaf.tag == (page | tag_)) {
-    const std::uint64_t pte = leaf.data & kStageOne;
-    const bool user_page = (pte & retrap::riscv64::pte::kU) != 0;
-    // SUM and MXR matter rarely: those accesses take the walk.
-    const bool plain = user_page == (privilege == Privilege::User);
-    const auto rights = static_cast<std::uint8_t>(retrap::riscv64::rights_of(pte) &
-                                                  (leaf.data >> kStageTwoShift) & 7);
-    if (plain && (rights & retrap::riscv64::right_of(access)) != 0) {
-      return grant(va, access, leaf.data & ~low_bits(12), rights, entry);
-    }
-  }
-  return walk_and_fill(va, access, privilege, status(), entry);
-}
 
 }  // namespace retrap::unicorn::riscv64

@@ -42,8 +42,10 @@ Result<std::unique_ptr<Processor>> Processor::make(unsigned harts, HostMemory& m
     return fail(ErrorCode::InvalidInput, "{} harts; there can be 1 to {}", harts, kMaxVcpus);
   }
   RETRAP_TRY(Engine engine, Engine::open({.arch = UC_ARCH_RISCV, .mode = UC_MODE_RISCV64}, memory));
+  RETRAP_TRY(Env* const env, Env::find(engine.get()));
   // Not make_unique: the constructor is private.
-  std::unique_ptr<Processor> processor(new Processor(std::move(engine), memory, clock, space));
+  std::unique_ptr<Processor> processor(
+      new Processor(std::move(engine), *env, memory, clock, space));
   for (unsigned i = 0; i < harts; ++i) {
     processor->harts_.push_back(std::make_unique<Hart>(*processor));
   }
@@ -53,8 +55,9 @@ Result<std::unique_ptr<Processor>> Processor::make(unsigned harts, HostMemory& m
   return processor;
 }
 
-Processor::Processor(Engine engine, HostMemory& memory, Clock& clock, AddressSpace& space)
+Processor::Processor(Engine engine, Env& env, HostMemory& memory, Clock& clock, AddressSpace& space)
     : engine_(std::move(engine)),
+      env_(env),
       memory_(memory),
       clock_(clock),
       mmu_(memory, space, engine_, blocks_) {
@@ -91,8 +94,7 @@ void Processor::add_hooks() {
   }
 }
 
-void Processor::activate(const Hart& hart) {
-  if (active_ == &hart) return;
+void Processor::switch_to(const Hart& hart) {
   for (const auto& other : harts_) {
     if (other.get() != &hart) continue;
     active_->park();
@@ -204,39 +206,34 @@ bool Processor::fill(std::uint64_t va, uc_mem_type type, uc_tlb_entry& entry) {
   }
   const AccessKind access = kind_of(type);
   const Privilege privilege = active_->privilege_now();
-  const auto status = [&]() -> std::uint64_t {
-    if (privilege == Privilege::Supervisor) return active_->read(UC_RISCV_REG_SSTATUS);
-    return std::exchange(active_->mxr_once, false) ? vsstatus::kMxr : 0;
-  };
-  if (mmu_.fill(va, access, privilege, status, entry)) return true;
+  if (mmu_.fill(va, access, privilege, env_.mstatus, entry)) return true;
   failed_fill_ = {.happened = true, .va = va, .access = access};
   return false;
 }
 
 // The engine has added 4 to the program counter, whatever the instruction's length.
 void Processor::interrupt(std::uint32_t number) {
-  const std::uint64_t pc = active_->read(UC_RISCV_REG_PC) - 4;
+  const std::uint64_t pc = env_.pc - 4;
   take_back_from(pc);
   const Privilege privilege = active_->privilege_now();
-  const auto exit = [&](Cause cause, std::uint64_t value) {
-    exit_ = {.scause = static_cast<std::uint64_t>(cause),
-             .sepc = pc,
-             .stval = value,
-             .privilege = privilege};
+  const auto stop = [&] {
     has_exit_ = true;
     check(uc_emu_stop(engine_.get()), "emu_stop");
   };
+  const auto exit = [&](Cause cause, std::uint64_t value) {
+    static_cast<void>(leave({.scause = static_cast<std::uint64_t>(cause),
+                             .sepc = pc,
+                             .stval = value,
+                             .privilege = privilege}));
+    stop();
+  };
   const auto deliver = [&](Cause cause, std::uint64_t value) {
-    if (!trap(cause, value, pc)) return;
-    has_exit_ = true;
-    check(uc_emu_stop(engine_.get()), "emu_stop");
+    if (trap(cause, value, pc)) stop();
   };
   // The engine leaves an illegal compressed instruction out of its block: it may be one too many.
   if (hot_.count >= limit_) {
-    exit_ = {.scause = kInterrupt | kSupervisorTimer, .sepc = pc};
-    has_exit_ = true;
-    check(uc_emu_stop(engine_.get()), "emu_stop");
-    return;
+    static_cast<void>(leave({.scause = kInterrupt | kSupervisorTimer, .sepc = pc}));
+    return stop();
   }
   switch (static_cast<Cause>(number)) {
     case Cause::EcallFromU:
@@ -256,7 +253,7 @@ void Processor::interrupt(std::uint32_t number) {
       const auto atomic = decode_memory(instruction_at(pc));
       if (!atomic) return exit(Cause::HardwareError, pc);
       return deliver(atomic->writes_memory() ? Cause::StoreMisaligned : Cause::LoadMisaligned,
-                     active_->x(atomic->rs1));
+                     env_.x[atomic->rs1]);
     }
     default: return exit(Cause::HardwareError, number);
   }
@@ -265,8 +262,7 @@ void Processor::interrupt(std::uint32_t number) {
 // "Virtual Instruction Exception": what HS-mode could do, and VS- or VU-mode may not.
 Cause Processor::cause_of(std::uint32_t instruction, Privilege privilege) const {
   if (const auto access = decode_csr(instruction)) {
-    const std::uint64_t scounteren = active_->read_csr(UC_RISCV_REG_SCOUNTEREN);
-    return csr_trap(*access, privilege, scounteren).value_or(Cause::IllegalInstruction);
+    return csr_trap(*access, privilege, env_.scounteren).value_or(Cause::IllegalInstruction);
   }
   const bool supervisor_only =
       instruction == kSret || (instruction & kSfenceMask) == kSfence || instruction == kWfi;
@@ -280,7 +276,7 @@ bool Processor::privilege_allows_emulation(Privilege privilege, std::uint32_t in
   if (privilege == Privilege::Supervisor) return true;
   const auto access = decode_csr(instruction);
   return access && access->csr == kCsrTime &&
-         counter_is_visible(kCsrTime, privilege, active_->read_csr(UC_RISCV_REG_SCOUNTEREN));
+         counter_is_visible(kCsrTime, privilege, env_.scounteren);
 }
 
 bool Processor::emulate_system(std::uint32_t instruction) {
@@ -289,7 +285,7 @@ bool Processor::emulate_system(std::uint32_t instruction) {
     if (address == 0) {
       mmu_.fence_all();
     } else {
-      mmu_.fence(active_->x(address));
+      mmu_.fence(env_.x[address]);
     }
     return true;
   }
@@ -317,7 +313,7 @@ bool Processor::emulate_satp(const CsrInstruction& access) {
 
 void Processor::emulate_interrupt_csr(const CsrInstruction& access) {
   const bool is_sip = access.csr == kCsrSip;
-  const std::uint64_t old = is_sip ? active_->pending() : active_->read_csr(UC_RISCV_REG_SIE);
+  const std::uint64_t old = is_sip ? active_->pending() : active_->enabled();
   if (access.writes()) {
     const std::uint64_t now = access.apply(old, operand(access));
     if (is_sip) {
@@ -331,7 +327,7 @@ void Processor::emulate_interrupt_csr(const CsrInstruction& access) {
 }
 
 std::uint64_t Processor::operand(const CsrInstruction& access) const {
-  return access.immediate ? access.source : active_->x(access.source);
+  return access.immediate ? access.source : env_.x[access.source];
 }
 
 // ---- Code -------------------------------------------------------------------------------------
@@ -377,7 +373,6 @@ void Processor::invalidate_code() {
     for (const HostPhys page : pages) {
       check(uc_ctl_remove_cache(engine_.get(), page.raw(), page.raw() + kPageSize), "remove_cache");
     }
-    return 0;
   });
   identity_ = false;
 }

@@ -10,6 +10,7 @@
 #include "arch/riscv64/cpu.h"
 #include "sim/unicorn/engine.h"
 #include "sim/unicorn/riscv64/block_counts.h"
+#include "sim/unicorn/riscv64/env.h"
 #include "sim/unicorn/riscv64/hart.h"
 #include "sim/unicorn/riscv64/mmu.h"
 #include "vmm/clock.h"
@@ -35,17 +36,23 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
 
   // For the harts.
   [[nodiscard]] Engine& engine() { return engine_; }
+  [[nodiscard]] Env& env() { return env_; }
   [[nodiscard]] Mmu& mmu() { return mmu_; }
   [[nodiscard]] Clock& clock() { return clock_; }
   /// Makes `hart` the one whose state the engine holds.
-  void activate(const Hart& hart);
-  [[nodiscard]] const RawExit& run(Hart& hart);
+  void activate(const Hart& hart) {
+    if (active_ != &hart) [[unlikely]]
+      switch_to(hart);
+  }
+  /// Leaves what happened in the hart's last exit.
+  void run(Hart& hart);
   /// The half-word at `va` as a fetch of the active hart reads it.
   [[nodiscard]] std::optional<std::uint16_t> fetch(std::uint64_t va);
 
  private:
-  Processor(Engine engine, HostMemory& memory, Clock& clock, AddressSpace& space);
+  Processor(Engine engine, Env& env, HostMemory& memory, Clock& clock, AddressSpace& space);
   void add_hooks();
+  void switch_to(const Hart& hart);
 
   /// What the block hook touches, close together.
   struct Hot {
@@ -124,6 +131,7 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   void code_page_written(HostPhys page) override;
 
   Engine engine_;
+  Env& env_;  ///< in the engine: the active hart
   HostMemory& memory_;
   Clock& clock_;
   BlockCounts blocks_;
@@ -137,8 +145,7 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   std::vector<std::unique_ptr<Hart>> harts_;
   Hart* active_ = nullptr;  ///< never null after make()
 
-  RawExit exit_;
-  bool has_exit_ = false;  ///< a hook has set exit_ and stopped the engine
+  bool has_exit_ = false;  ///< a hook has left and stopped the engine
   BlockStop block_stop_ = BlockStop::None;
   std::uint64_t stopped_at_ = 0;    ///< the block of block_stop_
   std::uint32_t stopped_size_ = 0;  ///< in bytes

@@ -9,7 +9,7 @@ namespace {
 
 using namespace retrap::riscv64;  // the names of the manual
 
-/// A fill that fails and a walk that succeeds at once afterwards: once for MXR in U-mode.
+/// Fills in a row that fail where a walk succeeds at once afterwards.
 constexpr unsigned kMaxSpurious = 4;
 
 constexpr std::uint64_t page_of(std::uint64_t va) {
@@ -18,7 +18,7 @@ constexpr std::uint64_t page_of(std::uint64_t va) {
 
 }  // namespace
 
-const RawExit& Processor::run(Hart& hart) {
+void Processor::run(Hart& hart) {
   activate(hart);
   mmu_.watch_generation();
   hot_.count = clock_.retired();
@@ -36,7 +36,6 @@ const RawExit& Processor::run(Hart& hart) {
     if (after_run(error, stop)) break;
   }
   clock_.retire_to(hot_.count);
-  return exit_;
 }
 
 // A limit of 0 sends every block through slow_block().
@@ -66,7 +65,7 @@ uc_err Processor::enter(StopPoint& stop) {
   failed_fill_ = failed;
   stop.armed = false;
   stop.reached = error == UC_ERR_OK && !has_exit_ && block_stop_ == BlockStop::None &&
-                 !failed.happened && active_->read(UC_RISCV_REG_PC) == stop.pc;
+                 !failed.happened && env_.pc == stop.pc;
   return error;
 }
 
@@ -75,7 +74,7 @@ bool Processor::after_run(uc_err error, StopPoint& stop) {
   const StopPoint was = stop;
   stop = {};
   if (has_exit_) {
-    active_->set_pc(exit_.sepc);
+    active_->set_pc(active_->last_exit().sepc);
     return true;
   }
   if (was.reached) {
@@ -89,7 +88,7 @@ bool Processor::after_run(uc_err error, StopPoint& stop) {
   } else if (block_stop_ != BlockStop::None) {
     return after_block_stop(stop);
   } else {
-    active_->set_pc(active_->read(UC_RISCV_REG_PC));
+    active_->set_pc(env_.pc);
   }
   if (failed_fill_.happened) return after_failed_fill(stop);
   const std::uint64_t pc = active_->pc();
@@ -176,7 +175,7 @@ bool Processor::after_failed_fill(StopPoint& stop) {
     instruction = decode_memory(instruction_at(pc));
     if (instruction) {
       const std::uint64_t address =
-          active_->x(instruction->rs1) + static_cast<std::uint64_t>(instruction->offset);
+          env_.x[instruction->rs1] + static_cast<std::uint64_t>(instruction->offset);
       va = page_of(address) == page_of(va) ? address : page_of(va);
       address_offset = va - address;
       // SC and the AMOs load first.
@@ -204,48 +203,44 @@ bool Processor::after_failed_fill(StopPoint& stop) {
                 .privilege = privilege});
 }
 
-/// Why `va` cannot be accessed, or that it can after all: a fill in U-mode does not see MXR, and
-/// takes the first access of an atomic for a load.
+/// Why `va` cannot be accessed, or that it can after all: the fill took the first access of an
+/// atomic for a load.
 Translated Processor::failed_walk(std::uint64_t va, AccessKind access, Privilege privilege) {
-  if (mmu_.failed_at(failed_fill_.va, access) && privilege == Privilege::Supervisor &&
-      page_of(va) == page_of(failed_fill_.va)) {
+  if (mmu_.failed_at(failed_fill_.va, access) && page_of(va) == page_of(failed_fill_.va)) {
     Translated walk = mmu_.failure();
     if (!walk.implicit) walk.gpa |= va & (kPageSize - 1);
     return walk;
   }
-  const std::uint64_t status = active_->read_csr(UC_RISCV_REG_SSTATUS);
-  const Translated walk = mmu_.translate(va, access, privilege, status, true);
-  active_->mxr_once = walk.ok && privilege == Privilege::User && (status & vsstatus::kMxr) != 0;
-  return walk;
+  return mmu_.translate(va, access, privilege, env_.mstatus, true);
 }
 
 /// Delivers an exception to the guest's S-mode. True where that cannot work: a double trap.
 bool Processor::trap(Cause cause, std::uint64_t value, std::uint64_t pc) {
   const bool supervisor = active_->privilege_now() == Privilege::Supervisor;
-  if (!supervisor) active_->write(UC_RISCV_REG_PRIV, 1);
-  const std::uint64_t vector = active_->read(UC_RISCV_REG_STVEC) & ~std::uint64_t{3};
+  const std::uint64_t vector = env_.stvec & ~std::uint64_t{3};
   if (supervisor && pc == vector) {
     return leave({.scause = static_cast<std::uint64_t>(Cause::DoubleTrap),
                   .sepc = pc,
                   .stval = value,
                   .htval = static_cast<std::uint64_t>(cause)});
   }
-  std::uint64_t status = active_->read(UC_RISCV_REG_SSTATUS);
+  if (!supervisor) active_->set_privilege(Privilege::Supervisor);
+  std::uint64_t status = env_.mstatus;
   const bool enabled = (status & vsstatus::kSie) != 0;
   status &= ~(vsstatus::kSie | vsstatus::kSpie | vsstatus::kSpp);
   if (enabled) status |= vsstatus::kSpie;
   if (supervisor) status |= vsstatus::kSpp;
-  active_->write(UC_RISCV_REG_SSTATUS, status);
-  active_->write(UC_RISCV_REG_SCAUSE, static_cast<std::uint64_t>(cause));
-  active_->write(UC_RISCV_REG_STVAL, value);
-  active_->write(UC_RISCV_REG_SEPC, pc);
-  active_->write(UC_RISCV_REG_PC, vector);  // in a hook the engine goes on there
+  env_.mstatus = status;
+  env_.scause = static_cast<std::uint64_t>(cause);
+  env_.sbadaddr = value;
+  env_.sepc = pc;
+  env_.pc = vector;  // in a hook the engine goes on there
   active_->set_pc(vector);
   return false;
 }
 
 bool Processor::leave(const RawExit& exit) {
-  exit_ = exit;
+  active_->set_exit(exit);
   return true;
 }
 
