@@ -1,8 +1,9 @@
 // Running a CPU: start, find out why the engine stopped, go on or come back.
 #include "sim/unicorn/aarch64/core.h"
 
+#include <algorithm>
+
 #include "sim/unicorn/host_clock.h"
-#include "vmm/base/check.h"
 
 namespace retrap::unicorn::aarch64 {
 namespace {
@@ -70,18 +71,18 @@ Core::Next Core::after_stop(uc_err error, std::uint64_t started_at) {
   if (error == UC_ERR_EXCEPTION && refusal_.valid) {
     current_->pc = refusal_.access == AccessType::Fetch ? registers_.pc() : refusal_.pc;
     // A fetch fails between two blocks: the one before has run to its end.
-    if (refusal_.access != AccessType::Fetch) uncount();
+    if (refusal_.access != AccessType::Fetch && !uncount()) return fail(kLost);
     return on_refusal();
   }
   const Registers::Place place = registers_.place();
   current_->pc = place.pc;
   if (exception_number_ >= 0) {
-    uncount();
+    if (!uncount()) return fail(kLost);
     return on_exception_number(place.pstate);
   }
   if (attention_.at_block) return after_attention();
   if (error == UC_ERR_OK) {
-    uncount();
+    if (!uncount()) return fail(kLost);
     return wait_for_interrupt();
   }
   return fail(static_cast<std::uint64_t>(error));
@@ -97,7 +98,8 @@ Core::Next Core::defer() {
 }
 
 Core::Next Core::after_attention() {
-  if (attention_.misaligned || attention_.in_window || attention_.aarch32) {
+  if (attention_.aarch32) return fail(kLost);
+  if (attention_.misaligned || attention_.in_window) {
     // Such a block must be looked at again when it comes again: it may not stay translated.
     lines_.invalidate_everything();
   }
@@ -112,18 +114,17 @@ Core::Next Core::after_attention() {
                  retrap::aarch64::fsc::kTranslation),
         pc);
   }
-  if (attention_.aarch32) {
-    leave_aarch32();
+  if (attention_.illegal_state) {
     return take_fault(make_esr(ExceptionClass::IllegalState, 0), std::nullopt);
   }
   if (attention_.fp_offset == 0) {
     return take_fault(make_esr(ExceptionClass::FpAccess, retrap::aarch64::kConditionAlways),
                       std::nullopt);
   }
+  if (attention_.eret_offset == 0) return return_oddly();
   if (retired_ < limit_ && !pending() && !interrupt_is_due()) {
-    step_until_ = attention_.fp_offset > 0
-                      ? retired_ + static_cast<std::uint64_t>(attention_.fp_offset)
-                      : kNever;
+    const int offset = std::max(attention_.fp_offset, attention_.eret_offset);
+    step_until_ = offset > 0 ? retired_ + static_cast<std::uint64_t>(offset) : kNever;
     set_stepping(true);
   }
   return Next::GoOn;
@@ -174,17 +175,20 @@ void Core::apply_pending() {
   if (lines_.pending()) lines_.apply(engine_);
 }
 
-void Core::uncount() {
+// False where the engine stopped outside the block that it was in: it is in a state that is not
+// modelled, and nothing that it says can be believed.
+bool Core::uncount() {
   const std::uint64_t left = (block_end_ - current_->pc) >> 2;
-  RETRAP_CHECK(left <= kMaxBlock, "stopped at {:#x}, in a block that ends at {:#x}", current_->pc,
-               block_end_);
+  if (left > kMaxBlock) return false;
   retired_ -= left;
+  return true;
 }
 
 void Core::reconsider() {
-  const bool fp_is_watched = current_->fpen != 3 && fp_.any();
-  const bool look =
-      first_block_ || current_->virtual_irq || pending() || fp_is_watched || deferred_.has_value();
+  const bool marks_matter =
+      (current_->fpen != 3 && fp_.any()) || (current_->odd_return && erets_.any());
+  const bool look = first_blocks_ || current_->virtual_irq || current_->illegal_state ||
+                    marks_matter || pending() || deferred_.has_value();
   early_ = look ? 0 : limit_;
 }
 
@@ -221,6 +225,7 @@ void Core::set_pstate(CpuContext& cpu, std::uint32_t value) {
   if (pstate::el(value) == 0) value &= ~pstate::kSpSel;
   const std::uint32_t from = regs.pstate();
   regs.set_bank_sp(bank(from), regs.sp());
+  cpu.illegal_state = (value & pstate::kIl) != 0;
   regs.set_raw_pstate(value);
   regs.set_sp(regs.bank_sp(bank(value)));
   regs.set_sysreg(SysReg::AFSR1_EL1, regs.sysreg(SysReg::AFSR1_EL1));
@@ -256,6 +261,10 @@ void Core::set_sysreg(CpuContext& cpu, SysReg reg, std::uint64_t value) {
     case SysReg::FAR_EL1: regs.set_direct(UC_ARM64_REG_FAR_EL1, value); return;
     case SysReg::FPCR:    regs.set_direct(UC_ARM64_REG_FPCR, value); return;
     case SysReg::FPSR:    regs.set_direct(UC_ARM64_REG_FPSR, value); return;
+    case SysReg::SPSR_EL1:
+      cpu.odd_return = is_odd_return(value);
+      regs.set_sysreg(reg, value);
+      return;
     case SysReg::CPACR_EL1:
       cpu.fpen = static_cast<unsigned>(extract(value, 21, 20));
       regs.set_sysreg(reg, value);

@@ -3,15 +3,16 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "arch/aarch64/cpu.h"
 #include "arch/aarch64/decode.h"
+#include "sim/unicorn/aarch64/block_marks.h"
 #include "sim/unicorn/aarch64/code_lines.h"
 #include "sim/unicorn/aarch64/code_pages.h"
-#include "sim/unicorn/aarch64/fp_blocks.h"
 #include "sim/unicorn/aarch64/mmu.h"
 #include "sim/unicorn/aarch64/registers.h"
 #include "sim/unicorn/engine.h"
@@ -29,7 +30,9 @@ struct CpuContext {
   uc_context* saved = nullptr;          ///< registers while another CPU is on the engine
   std::uint64_t pc = 0;                 ///< while the engine stands still
   bool virtual_irq = false;
-  unsigned fpen = 0;  ///< CPACR_EL1.FPEN, which the engine itself ignores
+  unsigned fpen = 0;           ///< CPACR_EL1.FPEN, which the engine itself ignores
+  bool odd_return = false;     ///< what SPSR_EL1 has is no plain return to AArch64
+  bool illegal_state = false;  ///< PSTATE.IL, which the engine itself ignores
 };
 
 /// One engine, several CPUs in turns.
@@ -74,6 +77,9 @@ class Core final : public CodeListener {
  private:
   Core(Engine engine, CodeLines lines, HostMemory& memory, Clock& clock, AddressSpace& space);
 
+  /// Why the hardware cannot go on, beyond the engine's own errors: it is where it cannot be.
+  static constexpr std::uint64_t kLost = 0x1000;
+
   /// A TLB fill that was refused.
   struct Refusal {
     bool valid = false;
@@ -90,13 +96,20 @@ class Core final : public CodeListener {
     bool at_block = false;
     bool misaligned = false;
     bool in_window = false;
-    bool aarch32 = false;
-    int fp_offset = -1;  ///< instructions until one that FPEN traps
+    bool aarch32 = false;  ///< the engine went where it must not go
+    bool illegal_state = false;
+    int fp_offset = -1;    ///< instructions until one that FPEN traps
+    int eret_offset = -1;  ///< until an ERET to an odd state
   };
+
+  [[nodiscard]] static std::uint32_t word_of(const std::byte* code, std::uint32_t index) {
+    std::uint32_t word = 0;
+    std::memcpy(&word, code + std::size_t{4} * index, sizeof word);
+    return word;
+  }
 
   // core_setup.cpp
   void set_up();
-  void drop_exit_checks();
   void trap_to_el2();
   void add_hooks();
   void restore_identity(const CpuContext& cpu);
@@ -115,14 +128,16 @@ class Core final : public CodeListener {
   [[nodiscard]] bool pending() const { return lines_.pending() || !wanted_pages_.empty(); }
   [[nodiscard]] bool interrupt_is_due() const;
   Next wait_for_interrupt();
-  void uncount();
+  [[nodiscard]] bool uncount();
   [[nodiscard]] std::uint64_t retired_here() const {
     return retired_ - ((block_end_ - registers_.pc()) >> 2);
   }
   void reconsider();
-  // core_aarch32.cpp
-  [[nodiscard]] bool is_aarch32(std::uint64_t at) const;
-  void leave_aarch32();
+  // core_returns.cpp
+  [[nodiscard]] static bool is_odd_return(std::uint64_t spsr);
+  [[nodiscard]] int odd_return_in(std::uint64_t at, std::uint32_t instructions);
+  Next return_oddly();
+  [[nodiscard]] bool is_in_aarch32() const;
   // core_faults.cpp
   Next on_refusal();
   Next on_exception_number(std::uint32_t pstate);
@@ -170,7 +185,7 @@ class Core final : public CodeListener {
   std::optional<retrap::aarch64::MemoryInstruction> decoded_;
   bool stepping_ = false;
   std::uint64_t step_until_ = 0;
-  bool first_block_ = true;  ///< of the engine's life: on_translated misses it
+  bool first_blocks_ = true;  ///< of the engine's life: on_translated misses them
   bool regime_valid_ = false;
   std::optional<RawExit> deferred_;  ///< an AT whose walk needs stage 2
 
@@ -183,7 +198,8 @@ class Core final : public CodeListener {
   Mmu mmu_;
   CodeLines lines_;
   CodePages code_pages_;
-  FpBlocks fp_;
+  BlockMarks fp_;
+  BlockMarks erets_;
   std::vector<std::uint64_t> hooked_pages_;
   std::vector<uc_hook> page_hooks_;
   std::vector<std::uint64_t> wanted_pages_;

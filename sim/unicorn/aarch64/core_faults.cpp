@@ -97,6 +97,7 @@ Core::Next Core::on_refusal() {
   const std::uint64_t pc = current_->pc;
   // A jump was the last instruction before the limit: what its target causes comes after it.
   if (fetch && retired_ >= limit_) return Next::GoOn;
+  if (fetch && is_in_aarch32()) return fail(kLost);
   if (fetch && (pc & 3) != 0) return take_fault(make_esr(ExceptionClass::PcAlignment, 0), pc);
   std::uint64_t far = fetch ? pc : refusal.va;
   bool write = refusal.access == AccessType::Write;
@@ -157,9 +158,7 @@ Core::Next Core::on_undefined(std::uint32_t state) {
   const std::uint32_t word = instruction_at(current_->pc).value_or(0);
   const unsigned el = pstate::el(state);
   std::uint32_t esr = make_esr(ExceptionClass::Unknown, 0);
-  if ((state & pstate::kIl) != 0) {
-    esr = make_esr(ExceptionClass::IllegalState, 0);
-  } else if ((word & 0xffc0'0000) == 0xd500'0000 && extract(word, 20, 19) != 0) {
+  if ((word & 0xffc0'0000) == 0xd500'0000 && extract(word, 20, 19) != 0) {
     return on_system_instruction(word, el);
   } else if (el == 0 && (word & 0xfff8'f01f) == 0xd500'401f) {
     // MSR (immediate) to DAIF with SCTLR_EL1.UMA = 0: reported with CRn 4 and Rt 31.

@@ -1,6 +1,4 @@
 // What the engine calls: blocks, translations, TLB fills, exceptions.
-#include <cstring>
-
 #include "sim/unicorn/aarch64/core.h"
 
 namespace retrap::unicorn::aarch64 {
@@ -8,13 +6,7 @@ namespace {
 
 namespace pstate = retrap::aarch64::pstate;
 
-std::uint32_t word_of(const std::byte* code, std::uint32_t index) {
-  std::uint32_t word = 0;
-  std::memcpy(&word, code + std::size_t{4} * index, sizeof word);
-  return word;
-}
-
-// MRS, MSR and SYS that must reach a hook: timers, translation control, CPACR; TLBI, IC, AT.
+// MRS, MSR and SYS that must reach a hook: timers, translation control, CPACR, SPSR; TLBI, IC, AT.
 constexpr bool is_watched(std::uint32_t word) {
   const std::uint64_t op1 = extract(word, 18, 16);
   const std::uint64_t crn = extract(word, 15, 12);
@@ -25,6 +17,7 @@ constexpr bool is_watched(std::uint32_t word) {
   }
   if ((word & 0xffd0'0000) != 0xd510'0000) return false;
   const bool write = !has_bit(word, 21);
+  if (write && (word & 0xffff'ffe0) == 0xd518'4000) return true;  // SPSR_EL1
   return crn == 14 || (write && op1 == 0 && (crn == 1 || crn == 2));
 }
 
@@ -43,13 +36,12 @@ void Core::on_block(uc_engine*, std::uint64_t at, std::uint32_t size, void* user
 
 [[gnu::noinline]] void Core::on_block_slow(std::uint64_t at, std::uint32_t size) {
   const std::uint32_t instructions = size >> 2;
-  if (first_block_) {
-    first_block_ = false;
-    inspect_block(at, instructions);
-  }
+  if (first_blocks_) inspect_block(at, instructions);
   attention_.misaligned |= (at & 3) != 0;
   attention_.in_window |= CodeLines::in_window(at);
-  const bool odd = attention_.misaligned || attention_.in_window || attention_.aarch32;
+  attention_.illegal_state = current_->illegal_state;
+  const bool odd = attention_.misaligned || attention_.in_window || attention_.aarch32 ||
+                   attention_.illegal_state;
   if (odd || retired_ + instructions > limit_ || pending() || deferred_ || interrupt_is_due()) {
     stop_at_block(at);
     return;
@@ -57,6 +49,13 @@ void Core::on_block(uc_engine*, std::uint64_t at, std::uint32_t size, void* user
   if (current_->fpen != 3 && fp_.may_have(at)) {
     attention_.fp_offset = first_fp(at, instructions);
     if (attention_.fp_offset >= 0) {
+      stop_at_block(at);
+      return;
+    }
+  }
+  if (current_->odd_return && erets_.may_have(at)) {
+    attention_.eret_offset = odd_return_in(at, instructions);
+    if (attention_.eret_offset >= 0) {
       stop_at_block(at);
       return;
     }
@@ -73,23 +72,26 @@ void Core::stop_at_block(std::uint64_t at) {
 }
 
 void Core::on_translated(uc_engine*, uc_tb* block, uc_tb*, void* user) {
-  static_cast<Core*>(user)->inspect_block(block->pc, block->icount);
+  Core& core = *static_cast<Core*>(user);
+  core.first_blocks_ = false;
+  core.inspect_block(block->pc, block->icount);
 }
 
 // Every block is seen here once, when it is translated.
 void Core::inspect_block(std::uint64_t at, std::uint32_t instructions) {
-  if ((at & 3) != 0 || CodeLines::in_window(at)) {
+  if (is_in_aarch32()) {
+    attention_.aarch32 = true;
     early_ = 0;
     return;
   }
-  if (is_aarch32(at)) {
-    attention_.aarch32 = true;
+  if ((at & 3) != 0 || CodeLines::in_window(at)) {
     early_ = 0;
     return;
   }
   const std::byte* const code = code_at(at);
   if (code == nullptr) {
     fp_.mark(at);
+    erets_.mark(at);
     reconsider();
     return;
   }
@@ -101,12 +103,14 @@ void Core::inspect_block(std::uint64_t at, std::uint32_t instructions) {
   bool watched = false;
   for (std::uint32_t i = 0; i < instructions; ++i) {
     const std::uint32_t word = word_of(code, i);
-    fp |= FpBlocks::is_fp(word);
+    fp |= is_fp(word);
     watched |= is_watched(word);
   }
   if (watched) want_sysreg_hooks(at, hpa);
+  const bool eret = word_of(code, instructions - 1) == kEret;
   if (fp) fp_.mark(at);
-  if (fp || watched) reconsider();
+  if (eret) erets_.mark(at);
+  if (fp || eret || watched) reconsider();
 }
 
 // CPACR_EL1.FPEN: 0 and 2 trap EL1 and EL0, 1 traps EL0.
@@ -115,7 +119,7 @@ int Core::first_fp(std::uint64_t at, std::uint32_t instructions) {
   const std::byte* const code = code_at(at);
   if (code == nullptr) return -1;
   for (std::uint32_t i = 0; i < instructions; ++i) {
-    if (FpBlocks::is_fp(word_of(code, i))) return static_cast<int>(i);
+    if (is_fp(word_of(code, i))) return static_cast<int>(i);
   }
   return -1;
 }

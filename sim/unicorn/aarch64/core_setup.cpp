@@ -1,10 +1,8 @@
 // How the engine becomes EL1 under a trapping EL2.
-#include <array>
 #include <bit>
-#include <cstring>
 
 #include "sim/unicorn/aarch64/core.h"
-#include "vmm/base/check.h"
+#include "sim/unicorn/exit_checks.h"
 
 namespace retrap::unicorn::aarch64 {
 namespace {
@@ -23,8 +21,6 @@ constexpr std::uint64_t kScr = bit(10) | bit(8) | bit(0);    // RW, HCE, NS: els
 constexpr std::uint64_t kHcr = bit(31) | bit(19) | bit(18);  // RW, TSC, TID3
 // TDRA, TDOSA, TDA, TDE, TPM, TPMCR. TDE also routes software steps to EL2.
 constexpr std::uint64_t kMdcr = bit(11) | bit(10) | bit(9) | bit(8) | bit(6) | bit(5);
-
-constexpr std::uint32_t kSupervisorCall = 2;  // the engine's number for SVC
 
 }  // namespace
 
@@ -65,7 +61,8 @@ Core::~Core() {
 }
 
 void Core::set_up() {
-  drop_exit_checks();
+  // Stops take effect at block starts only, which is all that is used here.
+  unicorn::drop_exit_checks(engine_.get());
   trap_to_el2();
   add_hooks();
   check(uc_context_alloc(engine_.get(), &power_on_), "context_alloc");
@@ -79,56 +76,10 @@ void Core::trap_to_el2() {
   registers_.set_system(kMdcrEl2, kMdcr);
   registers_.set_system(kCnthctlEl2, 0);
   registers_.set_system(kVpidrEl2, retrap::aarch64::kMidr);
+  registers_.set_sysreg(SysReg::MIDR_EL1, 0);  // what EL1 reads is VPIDR_EL2: see is_in_aarch32()
   registers_.set_sysreg(SysReg::CNTFRQ_EL0, retrap::aarch64::kCounterHz);
   registers_.set_raw_pstate(pstate::kReset);
   registers_.set_sysreg(SysReg::SCTLR_EL1, retrap::aarch64::kSctlrReset);
-}
-
-// The engine calls a helper after every load and store to see whether it shall stop, unless
-// uc->no_exit_request is set. That flag is set while a Thumb instruction inside an IT block is
-// translated, and cleared only by the translation of the next Thumb instruction. So one block that
-// ends inside an IT block (IT AL; SVC) is run at EL0, once, before the guest. Then stops take
-// effect at block starts only, which is all that is used here. Speed: a fifth; correctness does not
-// depend on it.
-void Core::drop_exit_checks() {
-  alignas(4096) static constexpr std::size_t kThumbAt = 0x100;
-  constexpr std::uint32_t kEret = 0xd69f'03e0;
-  constexpr std::uint32_t kItAlThenSvc = 0xdf00'bfe8;
-  constexpr std::uint32_t kEl0Thumb = 0x1f0;  // SPSR: AArch32 User, T, masked
-  const std::uint64_t base = memory_.base().raw();
-  const std::uint64_t at = base >= 2 * kPageSize ? base - kPageSize : base + memory_.size();
-  // Thumb code has 32-bit addresses.
-  if (at > 0xffff'f000) return;
-  if (at + kPageSize > bit(32)) return;  // no place for the page where AArch32 can reach it
-  const std::unique_ptr<std::byte, decltype(&std::free)> page(
-      static_cast<std::byte*>(std::aligned_alloc(kPageSize, kPageSize)), &std::free);
-  std::memset(page.get(), 0, kPageSize);
-  std::memcpy(page.get(), &kEret, sizeof kEret);
-  std::memcpy(page.get() + kThumbAt, &kItAlThenSvc, sizeof kItAlThenSvc);
-
-  uc_engine* const uc = engine_.get();
-  uc_context* before = nullptr;
-  check(uc_context_alloc(uc, &before), "context_alloc");
-  check(uc_mem_map_ptr(uc, at, kPageSize, UC_PROT_ALL, page.get()), "mem_map_ptr");
-  registers_.set_system(kScrEl3, kScr);
-  registers_.set_system(kHcrEl2, bit(31));
-  registers_.set_raw_pstate(pstate::kReset);
-  registers_.set_sysreg(SysReg::SCTLR_EL1, retrap::aarch64::kSctlrReset);
-  check(uc_context_save(uc, before), "context_save");
-  registers_.set_direct(UC_ARM64_REG_ELR_EL1, at + kThumbAt);
-  registers_.set_sysreg(SysReg::SPSR_EL1, kEl0Thumb);
-  const uc_hook hook =
-      engine_.add_hook(UC_HOOK_INTR, std::bit_cast<void*>(&Core::on_exception), this);
-  const uc_err error = engine_.start(at);
-  RETRAP_CHECK(error == UC_ERR_OK && exception_number_ == static_cast<int>(kSupervisorCall),
-               "the Thumb block ended with error {}, exception {}", static_cast<int>(error),
-               exception_number_);
-  engine_.remove_hook(hook);
-  check(uc_context_restore(uc, before), "context_restore");
-  check(uc_context_free(before), "context_free");
-  engine_.flush_code();
-  engine_.flush_tlb();
-  check(uc_mem_unmap(uc, at, kPageSize), "mem_unmap");
 }
 
 void Core::add_hooks() {
@@ -162,6 +113,8 @@ void Core::reset(CpuContext& cpu) {
   cpu.pc = 0;
   cpu.virtual_irq = false;
   cpu.fpen = 0;
+  cpu.odd_return = false;
+  cpu.illegal_state = false;
   regime_valid_ = false;
   code_pages_.forget();
   engine_.flush_tlb();

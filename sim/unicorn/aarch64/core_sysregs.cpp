@@ -36,9 +36,15 @@ std::uint32_t Core::on_mrs(uc_engine*, uc_arm64_reg rt, const uc_arm64_cp_reg* r
 
 std::uint32_t Core::on_msr(uc_engine*, uc_arm64_reg, const uc_arm64_cp_reg* reg, void* user) {
   Core& core = *static_cast<Core*>(user);
-  if (reg->op0 == 3 && reg->op1 == 0 && (reg->crn == 1 || reg->crn == 2)) {
+  if (reg->op0 == 3 && reg->op1 == 0) {
+    if (reg->crn != 1 && reg->crn != 2 && reg->crn != 4) return kGoOn;
     // The hook comes before the check of the exception level: EL0 is refused afterwards.
     if (pstate::el(core.registers_.pstate()) == 0) return kGoOn;
+    if (reg->crn == 4) {
+      if (name_of(*reg) == SysReg::SPSR_EL1) core.current_->odd_return = is_odd_return(reg->val);
+      core.reconsider();
+      return kGoOn;
+    }
     if (name_of(*reg) == SysReg::CPACR_EL1) {
       core.current_->fpen = static_cast<unsigned>(extract(reg->val, 21, 20));
       core.reconsider();

@@ -1,0 +1,39 @@
+// Which translated blocks hold an instruction that may need a look before it runs.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "vmm/base/bits.h"
+
+namespace retrap::unicorn::aarch64 {
+
+/// The engine never traps FP (CPACR_EL1.FPEN has no effect in it), and returns from exceptions to
+/// states that the model does not have. So each block is looked at when it is translated, and
+/// marked ones are looked at again before they run while the guest's registers make it necessary.
+/// Conservative: an address may be marked for another block's sake.
+class BlockMarks {
+ public:
+  void mark(std::uint64_t at) {
+    marked_[index_of(at)] = true;
+    any_ = true;
+  }
+  [[nodiscard]] bool may_have(std::uint64_t at) const { return marked_[index_of(at)]; }
+  [[nodiscard]] bool any() const { return any_; }
+
+ private:
+  [[nodiscard]] static constexpr std::size_t index_of(std::uint64_t at) {
+    return (at >> 2 ^ at >> 18) & 0xffff;
+  }
+  std::array<bool, 0x10000> marked_{};
+  bool any_ = false;
+};
+
+/// SIMD, FP, and loads and stores of their registers (DDI 0487, C4.1, op0 x111 and x1x0 with V).
+[[nodiscard]] constexpr bool is_fp(std::uint32_t word) {
+  return extract(word, 27, 25) == 7 || ((word & 0x0a00'0000) == 0x0800'0000 && has_bit(word, 26));
+}
+
+inline constexpr std::uint32_t kEret = 0xd69f'03e0;
+
+}  // namespace retrap::unicorn::aarch64
