@@ -14,7 +14,7 @@ struct Form {
 };
 
 // clang-format off
-constexpr std::array<Form, 44> kAarch64 = {{
+constexpr std::array<Form, 45> kAarch64 = {{
     {0x1f000000, 0x0b000000},  // add, sub (register)
     {0x1f800000, 0x11000000},  // add, sub (immediate)
     {0x1f800000, 0x12000000},  // logical (immediate)
@@ -39,6 +39,7 @@ constexpr std::array<Form, 44> kAarch64 = {{
     {0xfff00000, 0xd5100000},  // msr
     {0xfff00000, 0xd5300000},  // mrs
     {0xfff8f000, 0xd5180000},  // msr, op1 0, id registers and control
+    {0xffffffe0, 0xd5184000},  // msr spsr_el1: where an eret goes
     {0xfffff000, 0xd5381000},  // mrs, control registers
     {0xfffff000, 0xd518c000},  // msr, vectors and the interrupt controller
     {0xfff8f000, 0xd53bf000},  // mrs, implementation defined

@@ -101,7 +101,8 @@ RunResult run_hostile_twice(ArchId arch, std::uint64_t seed) {
   RunResult first = run_in_slices(arch, seed, 0, Digested::Yes);
   if (!first.finding.empty()) return first;
   Prng prng(~seed);
-  const std::uint64_t slice = prng.chance(1, 4) ? 0 : prng.between(1, 2000);
+  const std::uint64_t longest = prng.chance(1, 2) ? 8 : 2000;
+  const std::uint64_t slice = prng.chance(1, 8) ? 0 : prng.between(1, longest);
   const RunResult second = run_in_slices(arch, seed, slice, Digested::Yes);
   if (!second.finding.empty()) return second;
   if (first.digest != second.digest || first.instructions != second.instructions ||

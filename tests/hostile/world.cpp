@@ -31,7 +31,7 @@ void choose_aarch64(Prng& prng, Parameters& parameters, bool paging, bool user) 
                       2u << 30 | std::uint64_t{2} << 32;
   if (prng.chance(1, 8)) parameters.format = prng.next();
   parameters.state = user ? 0 : 0x3c5 & ~(prng.below(16) << 6);
-  if (prng.chance(1, 16)) parameters.state = prng.next() & 0xffff'ffff;
+  if (prng.chance(1, 8)) parameters.state = prng.next() & 0xffff'ffff;
   parameters.extra = prng.chance(1, 4) ? prng.next() & 0xffff'ffff : 3u << 20;
   parameters.attributes = prng.chance(1, 8) ? prng.next() : 0xff00;
 }
