@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "sim/scheduler.h"
 #include "sim/scripted/scripted_board.h"
 #include "vmm/vm.h"
 
@@ -48,7 +49,7 @@ class OneExit final : public ArchVcpu {
   Result<std::uint64_t> gpr(unsigned) const override { return 0; }
   Result<> set_gpr(unsigned, std::uint64_t) override { return {}; }
   std::uint64_t pc() const override { return 0; }
-  void set_return_value(std::uint64_t) override {}
+  void set_return_value(std::uint64_t) override { clock_.retire_to(clock_.retired() + 1); }
   std::uint64_t not_supported() const override { return 0; }
   bool wakeup_pending() const override { return false; }
   std::vector<NamedRegister> registers() const override { return {}; }
@@ -142,6 +143,24 @@ void BM_RunLoopAnswersAnMmioRead(benchmark::State& state) {
   run_loop(state, exits::MmioRead{GuestPhys(0x0900'0000), Width::Word});
 }
 BENCHMARK(BM_RunLoopAnswersAnMmioRead);
+
+// A hypercall through scheduler, hypervisor and run loop. Budget: 40 ns.
+void BM_SchedulerAnswersAHypercall(benchmark::State& state) {
+  OneExitHost host(exits::Hypercall{.nr = 0x4000, .args = {1, 2, 3, 4, 5, 6}});
+  Hypervisor hypervisor;
+  auto vm = *Vm::create(host.default_config(1 << 20), host, host);
+  if (!hypervisor.adopt(std::move(vm))) std::abort();
+  hypervisor.boot_all();
+  Scheduler scheduler(hypervisor, host.clock(), 1, 0);
+  constexpr std::uint64_t kTurn = 1000;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(scheduler.run(host.clock().retired() + kTurn));
+  }
+  state.counters["per_exit"] =
+      benchmark::Counter(static_cast<double>(state.iterations()) * static_cast<double>(kTurn),
+                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+BENCHMARK(BM_SchedulerAnswersAHypercall);
 
 // A fault that the monitor emulates: two exits. Budget: 90 ns.
 void BM_RunLoopEmulatesAFault(benchmark::State& state) {

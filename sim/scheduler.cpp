@@ -26,11 +26,11 @@ std::uint64_t saturating_add(std::uint64_t a, std::uint64_t b) {
 }  // namespace
 
 Scheduler::Stop Scheduler::run(std::uint64_t limit) {
-  const std::size_t live = live_vms();
+  const std::size_t live = hypervisor_.live_vms();
   std::uint64_t last_retired = clock_.retired();
   std::uint32_t fruitless = 0;
   for (;;) {
-    if (live_vms() < live || live == 0) return Stop::GuestEnded;
+    if (hypervisor_.live_vms() < live || live == 0) return Stop::GuestEnded;
     if (clock_.retired() >= limit) return Stop::BudgetSpent;
     if (!turn_ && !begin_turn()) return Stop::Deadlocked;
     const std::uint64_t forced = slice_ == 0 ? kNever : saturating_add(clock_.retired(), slice_);
@@ -90,14 +90,6 @@ std::size_t Scheduler::vcpus_on() const {
     }
   }
   return on;
-}
-
-std::size_t Scheduler::live_vms() const {
-  std::size_t live = 0;
-  for (std::size_t vm = 0; vm < hypervisor_.vm_num(); ++vm) {
-    if (hypervisor_.fate(vm) == VmFate::Alive) ++live;
-  }
-  return live;
 }
 
 }  // namespace retrap

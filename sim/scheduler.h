@@ -43,7 +43,6 @@ class Scheduler {
   /// The first Runnable vCPU after the one that had the last turn.
   [[nodiscard]] std::optional<Hypervisor::Place> next_runnable() const;
   [[nodiscard]] std::size_t vcpus_on() const;
-  [[nodiscard]] std::size_t live_vms() const;
 
   Hypervisor& hypervisor_;
   Clock& clock_;

@@ -13,11 +13,6 @@ void Clock::skip_to(std::uint64_t now_ns) {
   update();
 }
 
-void Clock::set_slice_end(std::uint64_t retired) {
-  slice_end_ = retired;
-  update();
-}
-
 Clock::AlarmId Clock::add_alarm(AlarmSink* sink) {
   RETRAP_CHECK(sink != nullptr, "an alarm needs somebody to call");
   const auto free = std::find_if(alarms_.begin(), alarms_.end(),

@@ -46,7 +46,11 @@ class Clock {
 
   /// The instruction count at which a running CPU must come back.
   [[nodiscard]] std::uint64_t stop_at() const { return stop_at_; }
-  void set_slice_end(std::uint64_t retired);
+  void set_slice_end(std::uint64_t retired) {
+    if (retired == slice_end_) return;
+    slice_end_ = retired;
+    update();
+  }
   [[nodiscard]] std::uint64_t slice_end() const { return slice_end_; }
 
   /// Registers a sink (never null; outlives its registration) with no deadline.

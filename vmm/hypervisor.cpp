@@ -33,6 +33,7 @@ Result<Vm*> Hypervisor::adopt(std::unique_ptr<Vm> vm) {
   std::vector<VcpuActivity> activity(vm->vcpu_num(), VcpuActivity::Off);
   guests_.push_back(
       {.vm = std::move(vm), .activity = std::move(activity), .fate = VmFate::Alive, .detail = {}});
+  ++live_vms_;
   return guests_.back().vm.get();
 }
 
@@ -108,12 +109,13 @@ AfterExit Hypervisor::handle(Place place, const ExitReason& exit) {
 // A guest may not switch its hypervisor off, and IVC channels are not offered: to the guest, these
 // numbers are as unknown as any other.
 AfterExit Hypervisor::on(Place place, const exits::Hypercall& call) {
-  const auto answered = guests_[place.vm].vm->answer_hypercall(place.vcpu, answer_to(place, call));
+  Vm& vm = *guests_[place.vm].vm;
+  const auto answered = vm.answer_hypercall(place.vcpu, answer_to(arch(place), call));
   RETRAP_CHECK(answered.has_value(), "the vCPU that asked is there");
   return AfterExit::Continue;
 }
 
-std::uint64_t Hypervisor::answer_to(Place place, const exits::Hypercall& call) {
+std::uint64_t Hypervisor::answer_to(const ArchVcpu& vcpu, const exits::Hypercall& call) {
   switch (static_cast<HypercallNumber>(call.nr)) {
     case HypercallNumber::HypervisorDisable:
     case HypercallNumber::HypervisorPrepareDisable:
@@ -122,9 +124,9 @@ std::uint64_t Hypervisor::answer_to(Place place, const exits::Hypercall& call) {
     case HypercallNumber::IvcSubscribeChannel:
     case HypercallNumber::IvcUnpublishChannel:
     case HypercallNumber::IvcUnsubscribeChannel:
-    case HypercallNumber::IvcNotify:                return arch(place).not_supported();
+    case HypercallNumber::IvcNotify:                return vcpu.not_supported();
   }
-  return arch(place).not_supported();
+  return vcpu.not_supported();
 }
 
 AfterExit Hypervisor::on(Place place, const exits::Halt&) {
@@ -184,6 +186,7 @@ AfterExit Hypervisor::end(Place place, VmFate fate, std::string detail) {
   if (guest.vm->state() != VmState::Stopped) {
     RETRAP_CHECK(guest.vm->shutdown().has_value(), "a VM that runs shuts down");
     guest.fate = fate;
+    --live_vms_;
     if (!detail.empty()) {
       guest.detail =
           fmt::format("vm {} vcpu {}: {}", index(guest.vm->id()), index(place.vcpu), detail);
@@ -191,10 +194,6 @@ AfterExit Hypervisor::end(Place place, VmFate fate, std::string detail) {
   }
   std::fill(guest.activity.begin(), guest.activity.end(), VcpuActivity::Off);
   return AfterExit::Reschedule;
-}
-
-ArchVcpu& Hypervisor::arch(Place place) {
-  return (*guests_[place.vm].vm->vcpu(place.vcpu))->arch();
 }
 
 }  // namespace retrap

@@ -57,6 +57,8 @@ class Hypervisor {
   [[nodiscard]] std::size_t vm_num() const { return guests_.size(); }
   [[nodiscard]] Vm& vm(std::size_t index) { return *guests_[index].vm; }
   [[nodiscard]] const Vm& vm(std::size_t index) const { return *guests_[index].vm; }
+  /// How many have neither ended nor crashed.
+  [[nodiscard]] std::size_t live_vms() const { return live_vms_; }
   [[nodiscard]] VmFate fate(std::size_t vm) const { return guests_[vm].fate; }
   /// Why a VM crashed, one clause. Empty for the others.
   [[nodiscard]] const std::string& detail(std::size_t vm) const { return guests_[vm].detail; }
@@ -81,15 +83,18 @@ class Hypervisor {
 
   [[nodiscard]] AfterExit handle(Place place, const ExitReason& exit);
   [[nodiscard]] AfterExit on(Place place, const exits::Hypercall& call);
-  [[nodiscard]] std::uint64_t answer_to(Place place, const exits::Hypercall& call);
+  [[nodiscard]] static std::uint64_t answer_to(const ArchVcpu& vcpu, const exits::Hypercall& call);
   [[nodiscard]] AfterExit on(Place place, const exits::Halt& halt);
   [[nodiscard]] AfterExit on(Place place, const exits::CpuUp& up);
   [[nodiscard]] AfterExit on(Place place, const exits::SendIPI& ipi);
   [[nodiscard]] AfterExit switch_off(Place place);
   [[nodiscard]] AfterExit end(Place place, VmFate fate, std::string detail = {});
-  [[nodiscard]] ArchVcpu& arch(Place place);
+  [[nodiscard]] ArchVcpu& arch(Place place) {
+    return (*guests_[place.vm].vm->vcpu(place.vcpu))->arch();
+  }
 
   std::vector<Guest> guests_;
+  std::size_t live_vms_ = 0;
 };
 
 }  // namespace retrap

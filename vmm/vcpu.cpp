@@ -13,14 +13,7 @@ std::string_view to_string(VcpuState state) {
   return "?";
 }
 
-Result<> Vcpu::move(VcpuState from, VcpuState to, std::string_view operation) {
-  RETRAP_TRY(require(from, operation));
-  state_ = to;
-  return {};
-}
-
-Result<> Vcpu::require(VcpuState wanted, std::string_view operation) const {
-  if (state_ == wanted) return {};
+tl::unexpected<Error> Vcpu::refuse(VcpuState wanted, std::string_view operation) const {
   return fail(ErrorCode::BadState, "vcpu {} cannot {}: it is {}, and not {}", index(id_), operation,
               to_string(state_), to_string(wanted));
 }
@@ -31,20 +24,9 @@ Result<> Vcpu::setup() {
   return {};
 }
 
-Result<> Vcpu::bind() {
-  return move(VcpuState::Free, VcpuState::Ready, "bind");
-}
-
-Result<> Vcpu::unbind() {
-  return move(VcpuState::Ready, VcpuState::Free, "unbind");
-}
-
 Result<ExitReason> Vcpu::run() {
-  if (state_ != VcpuState::Ready) return tl::unexpected(require(VcpuState::Ready, "run").error());
-  state_ = VcpuState::Running;
-  Result<ExitReason> exit = arch_->run();
-  state_ = VcpuState::Ready;
-  return exit;
+  if (state_ != VcpuState::Ready) return refuse(VcpuState::Ready, "run");
+  return enter();
 }
 
 Result<> Vcpu::set_entry(GuestPhys entry, std::uint64_t arg) {

@@ -20,10 +20,17 @@ class Vcpu {
   Vcpu(VcpuId id, ArchVcpu& arch) : id_(id), arch_(&arch) {}
 
   [[nodiscard]] Result<> setup();
-  [[nodiscard]] Result<> bind();
-  [[nodiscard]] Result<> unbind();
+  [[nodiscard]] Result<> bind() { return move(VcpuState::Free, VcpuState::Ready, "bind"); }
+  [[nodiscard]] Result<> unbind() { return move(VcpuState::Ready, VcpuState::Free, "unbind"); }
   /// Ready -> Running -> Ready around one ArchVcpu::run().
   [[nodiscard]] Result<ExitReason> run();
+  /// The same where the vCPU is known to be Ready: the run loop's own way in.
+  [[nodiscard]] ExitReason enter() {
+    state_ = VcpuState::Running;
+    const ExitReason exit = arch_->run();
+    state_ = VcpuState::Ready;
+    return exit;
+  }
   /// Only while Free: the entry of a CPU that is brought up.
   [[nodiscard]] Result<> set_entry(GuestPhys entry, std::uint64_t arg);
   [[nodiscard]] Result<> set_gpr(unsigned index, std::uint64_t value);  ///< not while Running
@@ -37,8 +44,17 @@ class Vcpu {
   [[nodiscard]] const ArchVcpu& arch() const { return *arch_; }
 
  private:
-  [[nodiscard]] Result<> move(VcpuState from, VcpuState to, std::string_view operation);
-  [[nodiscard]] Result<> require(VcpuState wanted, std::string_view operation) const;
+  [[nodiscard]] Result<> move(VcpuState from, VcpuState to, std::string_view operation) {
+    RETRAP_TRY(require(from, operation));
+    state_ = to;
+    return {};
+  }
+  [[nodiscard]] Result<> require(VcpuState wanted, std::string_view operation) const {
+    if (state_ == wanted) [[likely]]
+      return {};
+    return refuse(wanted, operation);
+  }
+  [[nodiscard]] tl::unexpected<Error> refuse(VcpuState wanted, std::string_view operation) const;
 
   VcpuId id_;
   ArchVcpu* arch_;  ///< never null; outlives this

@@ -37,7 +37,7 @@ std::string_view to_string(VmState state) {
 
 Vm::Vm(VmConfig config, Hal& hal, AddressSpace memory)
     : config_(std::move(config)),
-      hal_(hal),
+      clock_(hal.clock()),
       memory_(std::move(memory)),
       mmio_("mmio", hal.clock()),
       ports_("port", hal.clock()),
@@ -58,7 +58,7 @@ Result<std::unique_ptr<Vm>> Vm::create(VmConfig config, Hal& hal, ConsoleSink& c
 }
 
 Result<> Vm::plug_board(Architecture& architecture, ConsoleSink& console) {
-  RETRAP_TRY(board_, architecture.make_board(config_, {.clock = hal_.clock(),
+  RETRAP_TRY(board_, architecture.make_board(config_, {.clock = clock_,
                                                        .memory = memory_,
                                                        .mmio = mmio_,
                                                        .ports = ports_,
@@ -116,12 +116,9 @@ tl::unexpected<Error> Vm::refuse(std::string_view operation) const {
               to_string(state_));
 }
 
-Result<Vcpu*> Vm::vcpu(VcpuId id) {
-  if (index(id) >= vcpus_.size()) {
-    return fail(ErrorCode::InvalidInput, "vm {} has no vcpu {}, only {}", config_.id, index(id),
-                vcpus_.size());
-  }
-  return &vcpus_[index(id)];
+tl::unexpected<Error> Vm::no_vcpu(VcpuId id) const {
+  return fail(ErrorCode::InvalidInput, "vm {} has no vcpu {}, only {}", config_.id, index(id),
+              vcpus_.size());
 }
 
 Result<> Vm::map_region(GuestPhys gpa, HostPhys hpa, std::uint64_t size, MappingFlags flags) {

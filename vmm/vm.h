@@ -54,7 +54,12 @@ class Vm {
   [[nodiscard]] Result<> boot();      ///< Ready -> Running
   [[nodiscard]] Result<> shutdown();  ///< Ready, Running -> Stopped
 
-  [[nodiscard]] Result<Vcpu*> vcpu(VcpuId id);  ///< InvalidInput where there is none
+  /// InvalidInput where there is none.
+  [[nodiscard]] Result<Vcpu*> vcpu(VcpuId id) {
+    if (index(id) >= vcpus_.size()) [[unlikely]]
+      return no_vcpu(id);
+    return &vcpus_[index(id)];
+  }
   [[nodiscard]] std::size_t vcpu_num() const { return vcpus_.size(); }
 
   /// Runs a vCPU until an exit that is the embedder's to handle. Consumes MmioRead, MmioWrite,
@@ -117,6 +122,7 @@ class Vm {
   [[nodiscard]] Result<> check_no_device(GuestRange range) const;
   [[nodiscard]] Result<> check_no_memory(GuestPhys base, const Device& device) const;
   [[nodiscard]] tl::unexpected<Error> refuse(std::string_view operation) const;
+  [[nodiscard]] tl::unexpected<Error> no_vcpu(VcpuId id) const;
 
   /// Whether the exit is dealt with; otherwise it is the embedder's.
   [[nodiscard]] bool handle(Vcpu& vcpu, const ExitReason& exit);
@@ -130,11 +136,20 @@ class Vm {
   void emulate(Vcpu& vcpu, const exits::NestedPageFault& fault);
   [[nodiscard]] bool makes_progress(VcpuId id);
   [[nodiscard]] ExitReason no_progress(Vcpu& vcpu);
-  void saw(VcpuId id, const ExitReason& exit);
-  void answered(VcpuId id, std::uint64_t value);
+  void saw(VcpuId id, const ExitReason& exit) {
+    ++statistics_.exits[exit.index()];
+    if (observer_ != nullptr) [[unlikely]]
+      report(id, exit);
+  }
+  void answered(VcpuId id, std::uint64_t value) {
+    if (observer_ != nullptr) [[unlikely]]
+      report_answer(id, value);
+  }
+  void report(VcpuId id, const ExitReason& exit);
+  void report_answer(VcpuId id, std::uint64_t value);
 
   VmConfig config_;
-  Hal& hal_;
+  Clock& clock_;
   VmState state_ = VmState::Ready;
   AddressSpace memory_;
   Bus mmio_;

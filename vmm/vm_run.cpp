@@ -78,14 +78,11 @@ Result<ExitReason> Vm::run_vcpu(VcpuId id) {
   RETRAP_TRY(Vcpu* const vcpu, this->vcpu(id));
   RETRAP_TRY(vcpu->bind());
   const BoundVcpu bound(*vcpu);
-  Clock& clock = hal_.clock();
   for (;;) {
-    if (clock.alarm_is_due()) clock.fire_due();
-    const auto ran = vcpu->run();
-    if (!ran) return ran;
-    const ExitReason& exit = *ran;
+    if (clock_.alarm_is_due()) clock_.fire_due();
+    const ExitReason exit = vcpu->enter();
     if (std::holds_alternative<exits::BudgetSpent>(exit)) {
-      if (clock.retired() >= clock.slice_end()) return exit;
+      if (clock_.retired() >= clock_.slice_end()) return exit;
       if (!makes_progress(id)) return no_progress(*vcpu);
       continue;
     }
@@ -97,7 +94,7 @@ Result<ExitReason> Vm::run_vcpu(VcpuId id) {
 
 bool Vm::makes_progress(VcpuId id) {
   Progress& progress = progress_[index(id)];
-  const std::uint64_t retired = hal_.clock().retired();
+  const std::uint64_t retired = clock_.retired();
   if (progress.retired != retired) progress = {.retired = retired, .fruitless = 0};
   return ++progress.fruitless <= kMaxFruitlessExits;
 }
@@ -230,19 +227,16 @@ Result<> Vm::answer_hypercall(VcpuId id, std::uint64_t value) {
   return {};
 }
 
-void Vm::saw(VcpuId id, const ExitReason& exit) {
-  ++statistics_.exits[exit.index()];
-  if (observer_ == nullptr) return;
+void Vm::report(VcpuId id, const ExitReason& exit) {
   observer_->on_exit({.vm = this->id(),
                       .vcpu = id,
                       .sequence = sequence_++,
-                      .retired = hal_.clock().retired(),
+                      .retired = clock_.retired(),
                       .pc = vcpus_[index(id)].arch().pc(),
                       .reason = exit});
 }
 
-void Vm::answered(VcpuId id, std::uint64_t value) {
-  if (observer_ == nullptr) return;
+void Vm::report_answer(VcpuId id, std::uint64_t value) {
   observer_->on_answer({.vm = this->id(), .vcpu = id, .sequence = sequence_ - 1, .value = value});
 }
 
