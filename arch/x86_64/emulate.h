@@ -7,6 +7,7 @@
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/decode.h"
 #include "arch/x86_64/operand.h"
+#include "vmm/address_space.h"
 #include "vmm/arch_vcpu.h"
 
 namespace retrap::x86_64 {
@@ -21,7 +22,9 @@ namespace retrap::x86_64 {
 /// CPU with scratch pages in place of the device, which is read before and written after.
 class Emulator {
  public:
-  Emulator(Cpu& cpu, AccessPort& port) : cpu_(cpu), port_(port), reader_(cpu) {}
+  /// `memory` provides what else such an instruction reaches; null: nothing does.
+  Emulator(Cpu& cpu, AccessPort& port, AddressSpace* memory = nullptr)
+      : cpu_(cpu), port_(port), memory_(memory), reader_(cpu) {}
 
   /// Emulates the instruction at RIP, which took `exit`.
   [[nodiscard]] Emulated run(const RawExit& exit);
@@ -54,6 +57,9 @@ class Emulator {
   [[nodiscard]] Emulated on_scratch(std::uint64_t linear, unsigned bytes, SegmentName segment,
                                     bool reads, bool writes);
   [[nodiscard]] Emulated unknown_form(const RawExit& exit);
+  class Scratch;
+  [[nodiscard]] Completion complete_on(Scratch& scratch);
+  [[nodiscard]] bool reach_further(Scratch& scratch);
 
   [[nodiscard]] Done locate(std::uint64_t linear, unsigned bytes, Access access,
                             SegmentName segment, Operand& operand);
@@ -72,6 +78,7 @@ class Emulator {
 
   Cpu& cpu_;
   AccessPort& port_;
+  AddressSpace* memory_;
   OperandReader reader_;
   std::optional<OperandFault> fault_;
 };

@@ -10,8 +10,13 @@ namespace {
 
 constexpr std::uint64_t kPage = 4096;
 
+/// No instruction that is executed on scratch pages touches more pages than this.
+constexpr unsigned kMostPages = 4;
+
+}  // namespace
+
 /// The pages of one operand (two where it crosses), zeroed.
-class Scratch {
+class Emulator::Scratch {
  public:
   explicit Scratch(const Operand& operand) {
     for (const Piece& piece : operand.pieces()) (void)page_of(piece.gpa);
@@ -26,6 +31,15 @@ class Scratch {
             ScratchPage{pages_[1], std::span(memory_[1])}};
   }
   [[nodiscard]] std::size_t count() const { return count_; }
+
+  /// A page where neither memory nor a device answers reads as all ones. False: there is no room.
+  [[nodiscard]] bool add_hole(GuestPhys at, AddressSpace& memory) {
+    if (count_ == pages_.size()) return false;
+    const auto bytes = page_of(at);
+    std::ranges::fill(bytes, std::byte{0xff});
+    (void)memory.read(at.align_down(kPage), bytes);  // it may be there, and not writable
+    return true;
+  }
 
  private:
   [[nodiscard]] std::span<std::byte, kPage> page_of(GuestPhys at) {
@@ -43,6 +57,8 @@ class Scratch {
   std::array<std::array<std::byte, kPage>, 2> memory_{};
   std::size_t count_ = 0;
 };
+
+namespace {
 
 /// Packed SSE arithmetic reads 16 bytes, of which the hardware shows the first 8: the 0f and 0f 38
 /// and 0f 3a maps with 66, and the PS forms without a prefix.
@@ -94,6 +110,24 @@ Emulated Emulator::unknown_form(const RawExit& exit) {
   return on_scratch(exit.linear, bytes, SegmentName::Ds, reads, stores);
 }
 
+Completion Emulator::complete_on(Scratch& scratch) {
+  const auto pages = scratch.pages();
+  return cpu_.complete_on(std::span(pages).first(scratch.count()));
+}
+
+// The CPU shows the first access of an operand, not how far it reaches: FSAVE begins with two bytes
+// and goes on into the next page. Where nothing is there either, the monitor would come back with
+// that page alone, and then with the first one again, for ever.
+bool Emulator::reach_further(Scratch& scratch) {
+  const RawExit& exit = cpu_.last_exit();
+  if (memory_ == nullptr || (exit.info1 & npf::kGuestTable) != 0) return false;
+  const GuestPhys at(exit.info2);
+  const bool writes = (exit.info1 & npf::kWrite) != 0;
+  const auto access = writes ? MappingFlags::Write : MappingFlags::Read;
+  if (memory_->handle_fault(at, access) == FaultOutcome::Populated) return true;
+  return scratch.add_hole(at, *memory_);
+}
+
 Emulated Emulator::on_scratch(std::uint64_t linear, unsigned bytes, SegmentName segment, bool reads,
                               bool writes) {
   Operand operand;
@@ -108,8 +142,12 @@ Emulated Emulator::on_scratch(std::uint64_t linear, unsigned bytes, SegmentName 
     before[i] = truncate(*value, piece.width);
     (void)store_le(scratch.bytes_of(piece), 0, piece.width, before[i]);
   }
-  const auto pages = scratch.pages();
-  switch (cpu_.complete_on(std::span(pages).first(scratch.count()))) {
+  Completion done = complete_on(scratch);
+  for (unsigned i = 0; i < kMostPages && done == Completion::NestedFault; ++i) {
+    if (!reach_further(scratch)) break;
+    done = complete_on(scratch);
+  }
+  switch (done) {
     case Completion::Retired:   break;
     case Completion::Exception: return Emulated::GuestFault;
     case Completion::NestedFault:

@@ -158,7 +158,7 @@ Emulated Vcpu::emulate(AccessPort& port) {
   const bool is_table = (exit.info1 & npf::kGuestTable) != 0;
   if (exit.during_delivery || is_table) return Emulated::NoAccess;
   if ((exit.info1 & npf::kFetch) != 0) return Emulated::Unknown;
-  Emulator emulator(parts_.cpu, port);
+  Emulator emulator(parts_.cpu, port, &parts_.memory);
   const Emulated done = emulator.run(exit);
   if (done == Emulated::NestedFault) next_exit_ = nested_fault_of(emulator.nested_fault());
   return done;

@@ -214,6 +214,24 @@ TEST(ScratchPages, ServeCmpxchg16b) {
   EXPECT_EQ(rig.clock.retired(), 1u);
 }
 
+TEST(ScratchPages, RetireNothingWhereTheOperandReachesBeyondThem) {
+  CpuRig rig;
+  constexpr std::uint64_t kAt = CpuRig::kNowhere + 0xff0;
+  rig.code({0xdd, 0x30});  // fsave [rax]
+  rig.cpu().set_gpr(Gpr::Rax, kAt);
+  ASSERT_EQ(rig.run().code, SvmExit::NestedPageFault);
+  std::array<std::byte, 4096> page{};
+  const std::array pages = {ScratchPage{GuestPhys(CpuRig::kNowhere), page}};
+
+  for (unsigned i = 0; i < 1000; ++i) {
+    ASSERT_EQ(rig.cpu().complete_on(pages), Completion::NestedFault);
+    ASSERT_EQ(rig.cpu().last_exit().info2, CpuRig::kNowhere + 0x1000);
+  }
+
+  EXPECT_EQ(rig.clock.retired(), 0u);
+  EXPECT_EQ(rig.cpu().rip(), CpuRig::kCode);
+}
+
 TEST(PortIo, IsRefusedInUserModeWithoutPermission) {
   CpuRig rig;
   rig.gate(13);

@@ -270,7 +270,6 @@ void Core::note_standstill(Vcpu& cpu) {
 }
 
 Core::Next Core::leave(Vcpu& cpu, const RawExit& exit) {
-  if (exit.code == SvmExit::NestedPageFault) note_standstill(cpu);
   cpu.exit = exit;
   clock_.retire_to(counter_.count());
   return Next::Exit;
