@@ -94,6 +94,7 @@ class Core final : public CodeListener {
   /// Why the block hook stopped the engine, beyond the limit.
   struct Attention {
     bool at_block = false;
+    bool block_ran = false;  ///< one of the first, before this one
     bool misaligned = false;
     bool in_window = false;
     bool aarch32 = false;  ///< the engine went where it must not go
@@ -152,6 +153,7 @@ class Core final : public CodeListener {
   static void on_block(uc_engine*, std::uint64_t at, std::uint32_t size, void* user);
   void on_block_slow(std::uint64_t at, std::uint32_t size);
   static void on_translated(uc_engine*, uc_tb* block, uc_tb* previous, void* user);
+  void inspect_first(std::uint64_t at, std::uint32_t instructions);
   void inspect_block(std::uint64_t at, std::uint32_t instructions);
   [[nodiscard]] const std::byte* code_at(std::uint64_t va);
   [[nodiscard]] int first_fp(std::uint64_t at, std::uint32_t instructions);

@@ -36,7 +36,7 @@ void Core::on_block(uc_engine*, std::uint64_t at, std::uint32_t size, void* user
 
 [[gnu::noinline]] void Core::on_block_slow(std::uint64_t at, std::uint32_t size) {
   const std::uint32_t instructions = size >> 2;
-  if (first_blocks_) inspect_block(at, instructions);
+  if (first_blocks_) inspect_first(at, instructions);
   attention_.misaligned |= (at & 3) != 0;
   attention_.in_window |= CodeLines::in_window(at);
   attention_.illegal_state = current_->illegal_state;
@@ -65,6 +65,13 @@ void Core::on_block(uc_engine*, std::uint64_t at, std::uint32_t size, void* user
   block_end_ = at + size;
 }
 
+// on_translated is not called before the engine has run a block to its end.
+void Core::inspect_first(std::uint64_t at, std::uint32_t instructions) {
+  inspect_block(at, instructions);
+  if (attention_.block_ran) first_blocks_ = false;
+  attention_.block_ran = true;
+}
+
 void Core::stop_at_block(std::uint64_t at) {
   attention_.at_block = true;
   block_end_ = at;
@@ -72,9 +79,7 @@ void Core::stop_at_block(std::uint64_t at) {
 }
 
 void Core::on_translated(uc_engine*, uc_tb* block, uc_tb*, void* user) {
-  Core& core = *static_cast<Core*>(user);
-  core.first_blocks_ = false;
-  core.inspect_block(block->pc, block->icount);
+  static_cast<Core*>(user)->inspect_block(block->pc, block->icount);
 }
 
 // Every block is seen here once, when it is translated.
