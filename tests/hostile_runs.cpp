@@ -18,10 +18,11 @@ using namespace retrap;
 using hostile::CampaignOptions;
 
 constexpr const char* kUsage =
-    "usage: hostile_runs --arch A [--runs N] [--seed S] [--repeat-every N] [--seconds N]\n"
-    "                    [--verbose]\n"
+    "usage: hostile_runs --arch A [--runs N] [--seed S] [--repeat-every N] [--slice N]\n"
+    "                    [--seconds N] [--verbose]\n"
     "Every run follows from its seed. --repeat-every: how often a run is made a second time in\n"
-    "other slices (default 8; 0: never). --seconds: after how many a run hangs (default 20).\n";
+    "other slices (default 8; 0: never). --slice: of how many instructions (default: the seed\n"
+    "chooses). --seconds: after how many a run hangs (default 20).\n";
 
 std::optional<std::uint64_t> number(std::string_view text) {
   std::uint64_t value = 0;
@@ -44,6 +45,8 @@ bool set(CampaignOptions& options, std::string_view name, std::string_view value
     options.seed = *amount;
   } else if (name == "--repeat-every") {
     options.repeat_every = *amount;
+  } else if (name == "--slice") {
+    options.slice = *amount;
   } else if (name == "--seconds" && *amount >= 1 && *amount <= 3600) {
     options.seconds_for_one = static_cast<unsigned>(*amount);
   } else {

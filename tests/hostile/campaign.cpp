@@ -30,16 +30,18 @@ Progress* share_progress() {
 }
 
 void report(const CampaignOptions& options, std::uint64_t seed, std::string_view finding) {
-  fmt::print("FINDING {}; again with: hostile_runs --arch {} --runs 1 --seed {}\n", finding,
-             to_string(options.arch), seed);
+  fmt::print(
+      "FINDING {}; again with: hostile_runs --arch {} --runs 1 --seed {} --repeat-every 1"
+      " --slice {}\n",
+      finding, to_string(options.arch), seed, options.slice);
   std::fflush(stdout);
 }
 
 void make_one(const CampaignOptions& options, Progress& progress) {
   const std::uint64_t seed = options.seed + progress.next;
   const bool twice = options.repeat_every != 0 && seed % options.repeat_every == 0;
-  const RunResult result =
-      twice ? run_hostile_twice(options.arch, seed) : run_hostile(options.arch, seed);
+  const RunResult result = twice ? run_hostile_twice(options.arch, seed, options.slice)
+                                 : run_hostile(options.arch, seed);
   Totals& totals = progress.totals;
   ++totals.runs;
   totals.repeated += twice ? 1 : 0;

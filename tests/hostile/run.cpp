@@ -97,12 +97,12 @@ RunResult run_hostile(ArchId arch, std::uint64_t seed) {
   return run_in_slices(arch, seed, 0, Digested::No);
 }
 
-RunResult run_hostile_twice(ArchId arch, std::uint64_t seed) {
+RunResult run_hostile_twice(ArchId arch, std::uint64_t seed, std::uint64_t slice) {
   RunResult first = run_in_slices(arch, seed, 0, Digested::Yes);
   if (!first.finding.empty()) return first;
   Prng prng(~seed);
   const std::uint64_t longest = prng.chance(1, 2) ? 8 : 2000;
-  const std::uint64_t slice = prng.chance(1, 8) ? 0 : prng.between(1, longest);
+  if (slice == 0 && prng.chance(7, 8)) slice = prng.between(1, longest);
   const RunResult second = run_in_slices(arch, seed, slice, Digested::Yes);
   if (!second.finding.empty()) return second;
   if (first.digest != second.digest || first.instructions != second.instructions ||

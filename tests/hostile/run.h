@@ -22,7 +22,8 @@ struct RunResult {
 /// Everything follows from `arch` and `seed`.
 [[nodiscard]] RunResult run_hostile(ArchId arch, std::uint64_t seed);
 
-/// run_hostile(), and again in slices that the seed chooses; a difference is a finding.
-[[nodiscard]] RunResult run_hostile_twice(ArchId arch, std::uint64_t seed);
+/// run_hostile(), and again in slices of `slice` instructions (0: that the seed chooses); a
+/// difference is a finding.
+[[nodiscard]] RunResult run_hostile_twice(ArchId arch, std::uint64_t seed, std::uint64_t slice = 0);
 
 }  // namespace retrap::hostile

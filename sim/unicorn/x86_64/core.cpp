@@ -219,6 +219,8 @@ void Core::take_state(Vcpu& cpu) {
   } else {
     cpu.env.save_head();
   }
+  if (cpu.env.has_code_base()) [[unlikely]]
+    cpu.env.drop_code_base();
   if (rcx_is_lost_) {
     cpu.env.head().regs[static_cast<unsigned>(Gpr::Rcx)] = kept_rcx_;
     rcx_is_lost_ = false;
@@ -247,7 +249,10 @@ Core::Next Core::after_stop(Vcpu& cpu) {
     case Stop::Block:
       if (sites_.has_noted() && sites_.install(stopped_block_)) counter_.forget_all();
       return Next::Resume;
-    case Stop::Cut:       cutting_ = true; return Next::Resume;
+    case Stop::Cut: cutting_ = true; return Next::Resume;
+    case Stop::CodeBase:
+      check(uc_ctl_remove_cache(engine_.get(), stopped_block_, stopped_block_ + 1), "remove_cache");
+      return Next::Resume;
     case Stop::Interrupt: return on_interrupt_stop(cpu);
     case Stop::PortIo:    return on_port_io(cpu);
     case Stop::Syscall:   return do_syscall(cpu);

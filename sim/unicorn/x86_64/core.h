@@ -51,6 +51,7 @@ class Core final : CodeListener {
     None,
     Block,      ///< in front of a block: look again at everything
     Cut,        ///< the same, and the block reaches beyond the limit
+    CodeBase,   ///< the same, and the block is not where the guest is
     Interrupt,  ///< UC_HOOK_INTR with interrupt_
     PortIo,
     Syscall,

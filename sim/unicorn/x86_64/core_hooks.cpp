@@ -66,6 +66,11 @@ void Core::slow_block(std::uint64_t pc, std::uint32_t size) {
   KnownBlock* known = counter_.find(pc, size);
   std::uint32_t instructions = 0;
   if (known == nullptr || !known->inspected || known->block.instructions == 0) {
+    hook_env_.save_head();
+    if (hook_env_.has_code_base()) {
+      stopped_block_ = pc;
+      return stop_at_block(Stop::CodeBase);
+    }
     instructions = inspect_block(pc, size);
     if (sites_.has_noted()) {
       stopped_block_ = pc;
@@ -82,9 +87,8 @@ void Core::slow_block(std::uint64_t pc, std::uint32_t size) {
 }
 
 // The number of instructions of a block that the fast half may not take (yet): it is new, or known
-// with several numbers, or looks like a restart.
+// with several numbers, or looks like a restart. hook_env_ is up to date.
 std::uint32_t Core::inspect_block(std::uint64_t pc, std::uint32_t size) {
-  hook_env_.save_head();
   std::array<std::uint8_t, kPageSize + 16> bytes;
   const std::size_t wanted = std::min<std::size_t>(size, bytes.size());
   const std::size_t count = mmu_.read_code(hook_env_.head(), pc, std::span(bytes).first(wanted));

@@ -41,6 +41,7 @@ Core::Next Core::on_memory_stop(Vcpu& cpu) {
   mmu_.clear_pending();
   if (fault.fetch) {
     counter_.leave();  // whole blocks have run up to here
+    if (fault.kind == MemoryFault::Kind::CodeBase) return Next::Resume;
     return on_fetch_fault(cpu, fault);
   }
   settle_count(cpu.env);

@@ -210,6 +210,12 @@ class Env {
   /// The linear address of an instruction: CS:offset.
   [[nodiscard]] std::uint64_t linear_rip() const;
 
+  /// In 64-bit mode the base of CS means nothing (APM volume 2, 4.5.1); the engine adds it to RIP.
+  [[nodiscard]] bool has_code_base() const {
+    return code64() && head().segs[static_cast<unsigned>(SegmentName::Cs)].base != 0;
+  }
+  void drop_code_base() { head().segs[static_cast<unsigned>(SegmentName::Cs)].base = 0; }
+
   /// Loads a segment register's hidden part with everything that the engine derives from it.
   void load_segment(SegmentName name, const EnvSegment& value);
 

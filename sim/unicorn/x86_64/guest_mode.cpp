@@ -150,6 +150,7 @@ void GuestMode::enter(const CpuState& state, Env& env) {
   head.tr = to_env(state.segment(SegmentName::Tr));
   head.cr[2] = state.cr2;
   head.eip = state.rip;
+  if (env.has_code_base()) env.drop_code_base();
   env.tail().dr[7] = state.dr7 | 0x400;
   env.tail().old_exception = -1;
   env.tail().exception_is_int = 0;

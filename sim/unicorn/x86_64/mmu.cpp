@@ -84,6 +84,9 @@ bool Mmu::fill(std::uint64_t linear, uc_mem_type type, uc_tlb_entry* entry) {
   }
 
   env_.save_head();
+  if (access == Access::Fetch && env_.has_code_base()) [[unlikely]] {
+    return refuse({.kind = MemoryFault::Kind::CodeBase, .fetch = true});
+  }
   const PagingMode mode = PagingMode::of(env_.head());
   // The hook is not told for which privilege the entry is.
   Privilege privilege = env_.cpl() == 3 ? Privilege::User : Privilege::Supervisor;

@@ -16,6 +16,7 @@ struct MemoryFault {
     NonCanonical,  ///< of a data access: #GP(0); `linear`
     Nested,     ///< `gpa`, `error` is EXITINFO1; `linear` and `size` where it is the final address
     StaleCode,  ///< a store is about to hit translated code: drop `page` and go on
+    CodeBase,   ///< a fetch by a base of CS that does not count: drop that and go on
   };
   Kind kind = Kind::None;
   bool fetch = false;
