@@ -107,8 +107,8 @@ class Cpu {
   /// Sets the bits of `mask` to those of `value`; both within kVsInterrupts.
   virtual void set_hvip(std::uint64_t mask, std::uint64_t value) = 0;
 
-  /// Counts an instruction that the monitor has emulated. The program counter is the caller's.
-  virtual void retire() = 0;
+  /// Counts an instruction that the monitor has emulated, and moves past its `length` bytes.
+  virtual void retire(unsigned length) = 0;
 
   /// HLVX.HU: the two bytes at `va` as an instruction fetch of the guest's current privilege
   /// would read them, or nothing where that would fault. Changes nothing.

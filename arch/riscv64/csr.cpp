@@ -56,11 +56,22 @@ constexpr std::array<CsrRow, 39> kCsrs = {{
 // clang-format on
 static_assert(std::ranges::is_sorted(kCsrs, {}, &CsrRow::first));
 
+/// By number: the row, plus one; or zero.
+constexpr auto kRowOf = [] {
+  std::array<std::uint8_t, 0x1000> rows{};
+  for (std::size_t row = 0; row < kCsrs.size(); ++row) {
+    for (unsigned number = kCsrs[row].first; number <= kCsrs[row].last; ++number) {
+      rows[number] = static_cast<std::uint8_t>(row + 1);
+    }
+  }
+  return rows;
+}();
+
 }  // namespace
 
 const CsrRow* find_csr(std::uint16_t number) {
-  const auto* row = std::ranges::lower_bound(kCsrs, number, {}, &CsrRow::last);
-  return row != kCsrs.end() && row->first <= number ? row : nullptr;
+  const std::size_t row = number < kRowOf.size() ? kRowOf[number] : 0;
+  return row == 0 ? nullptr : &kCsrs[row - 1];
 }
 
 std::optional<Cause> csr_trap(const CsrInstruction& access, Privilege privilege,

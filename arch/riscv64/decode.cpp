@@ -192,19 +192,59 @@ constexpr std::array<DecodeRow<Decoded, 16>, 14> kCompressed = {{
 // clang-format on
 static_assert(is_unambiguous(kCompressed));
 
+/// Where in `table` to begin with a word whose bits `key_bits` have been packed into a key: at the
+/// first row that has any word of that key.
+template <std::size_t kKeys, int kBits, std::size_t N, class Unpack>
+consteval std::array<std::uint8_t, kKeys> first_rows(
+    const std::array<DecodeRow<Decoded, kBits>, N>& table, std::uint32_t key_bits, Unpack unpack) {
+  std::array<std::uint8_t, kKeys> first{};
+  for (std::uint32_t key = 0; key < kKeys; ++key) {
+    std::size_t row = 0;
+    const auto differs = [&](const BasicPattern<kBits>& pattern) {
+      return (pattern.mask & key_bits & (pattern.match ^ unpack(key))) != 0;
+    };
+    while (row < N && differs(table[row].pattern)) ++row;
+    first[key] = static_cast<std::uint8_t>(row);
+  }
+  return first;
+}
+
+// funct3 and opcode.
+constexpr std::uint32_t key_of_word(std::uint32_t word) {
+  return (word >> 2 & 0x1f) | (word >> 12 & 7) << 5;
+}
+constexpr auto kFirst = first_rows<256>(
+    kTable, 0x707f, [](std::uint32_t key) { return 3 | (key & 0x1f) << 2 | (key >> 5) << 12; });
+constexpr std::uint32_t key_of_half(std::uint32_t half) {
+  return (half & 3) | (half >> 13 & 7) << 2;
+}
+constexpr auto kFirstCompressed = first_rows<32>(
+    kCompressed, 0xe003, [](std::uint32_t key) { return (key & 3) | (key >> 2) << 13; });
+
+/// The first row from `first` on that matches.
+template <int kBits, std::size_t N>
+const DecodeRow<Decoded, kBits>* row_from(const std::array<DecodeRow<Decoded, kBits>, N>& table,
+                                          std::size_t first, std::uint32_t word) {
+  for (; first < N; ++first) {
+    if (table[first].pattern.matches(word)) return &table[first];
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 std::optional<MemoryInstruction> decode_memory(std::uint32_t instruction) {
   if (instruction_length(instruction) == 4) {
-    const auto* row = find_row(kTable, instruction);
+    const auto* row = row_from(kTable, kFirst[key_of_word(instruction)], instruction);
     if (row == nullptr) return std::nullopt;
     Decoded out = row->build(instruction);
     out->name = row->name;
     return out;
   }
-  const auto* row = find_row(kCompressed, instruction & 0xffff);
+  const std::uint32_t half = instruction & 0xffff;
+  const auto* row = row_from(kCompressed, kFirstCompressed[key_of_half(half)], half);
   if (row == nullptr) return std::nullopt;
-  Decoded out = row->build(instruction & 0xffff);
+  Decoded out = row->build(half);
   if (!out) return std::nullopt;
   out->name = row->name;
   out->length = 2;

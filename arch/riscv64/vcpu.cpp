@@ -72,7 +72,8 @@ Vcpu::~Vcpu() {
 
 ExitReason Vcpu::run() {
   if (crash_) return *crash_;
-  if (const auto request = finisher_.take_request()) return *request;
+  if (finisher_.has_request()) [[unlikely]]
+    return *finisher_.take_request();
   if (csr_access_ && csr_access_->write_is_due) return csr_write();
   if (resume_) {
     const SbiSuspend::Resume resume = *resume_;
@@ -117,8 +118,11 @@ ExitReason Vcpu::on_guest_page_fault(const RawExit& exit) const {
 
 ExitReason Vcpu::on_ecall() {
   const auto [a0, a1, a2, a3, a4, a5, a6, a7] = cpu_.arguments();
-  const SbiCall call{.extension = a7, .function = a6, .args = {a0, a1, a2, a3, a4, a5}};
   retire(4);
+  if (a7 == eid::kHypercall) {
+    return exits::Hypercall{.nr = a6, .args = {a0, a1, a2, a3, a4, a5}};
+  }
+  const SbiCall call{.extension = a7, .function = a6, .args = {a0, a1, a2, a3, a4, a5}};
   const SbiOutcome outcome = sbi_.call(hart_, call);
   const auto answer = [&](const SbiAnswer& result) {
     cpu_.set_x(kA0, result.error);
@@ -265,8 +269,7 @@ std::optional<std::uint32_t> Vcpu::fetch(std::uint64_t va) {
 }
 
 void Vcpu::retire(unsigned length) {
-  cpu_.set_pc(cpu_.pc() + length);
-  cpu_.retire();
+  cpu_.retire(length);
   ++retired_;
 }
 

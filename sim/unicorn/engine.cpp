@@ -5,8 +5,6 @@
 
 #include <cstdlib>
 
-#include "sim/unicorn/host_clock.h"
-
 namespace retrap::unicorn {
 
 void check(uc_err error, const char* what) {
@@ -58,11 +56,6 @@ uc_hook Engine::add_instruction_hook(int instruction, void* callback, void* user
 
 void Engine::remove_hook(uc_hook hook) {
   check(uc_hook_del(uc_, hook), "hook_del");
-}
-
-uc_err Engine::start(std::uint64_t pc) {
-  const HostClockStandsStill guard;
-  return uc_emu_start(uc_, pc, 0, 0, 0);
 }
 
 void Engine::flush_tlb() {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "sim/unicorn/host_clock.h"
 #include "vmm/base/result.h"
 #include "vmm/host_memory.h"
 
@@ -45,7 +46,10 @@ class Engine {
   void remove_hook(uc_hook hook);
 
   /// uc_emu_start without limits, while Unicorn's view of the host clock stands still.
-  uc_err start(std::uint64_t pc);
+  uc_err start(std::uint64_t pc) {
+    const HostClockStandsStill guard;
+    return uc_emu_start(uc_, pc, 0, 0, 0);
+  }
 
   /// Drops every cached address translation. About 0.2 us, plus refills.
   void flush_tlb();

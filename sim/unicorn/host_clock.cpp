@@ -5,10 +5,10 @@
 #include <sys/time.h>
 
 namespace retrap::unicorn {
-namespace {
 
-// The one piece of global state of the project: an interposed C function has no `this`.
-thread_local int engines_running = 0;
+constinit thread_local int engines_running = 0;
+
+namespace {
 
 using GetTimeOfDay = int (*)(timeval*, void*);
 
@@ -18,13 +18,6 @@ GetTimeOfDay real_gettimeofday() {
 }
 
 }  // namespace
-
-HostClockStandsStill::HostClockStandsStill() {
-  ++engines_running;
-}
-HostClockStandsStill::~HostClockStandsStill() {
-  --engines_running;
-}
 
 }  // namespace retrap::unicorn
 

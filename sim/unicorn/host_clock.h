@@ -4,12 +4,16 @@
 
 namespace retrap::unicorn {
 
+/// How many engines of this thread run: the one piece of global state of the project, since an
+/// interposed C function has no `this`.
+extern constinit thread_local int engines_running;
+
 /// While one lives, gettimeofday answers the calls of this thread with a constant. Every other call
 /// reaches the C library.
 class HostClockStandsStill {
  public:
-  HostClockStandsStill();
-  ~HostClockStandsStill();
+  HostClockStandsStill() { ++engines_running; }
+  ~HostClockStandsStill() { --engines_running; }
   HostClockStandsStill(const HostClockStandsStill&) = delete;
   HostClockStandsStill& operator=(const HostClockStandsStill&) = delete;
 };

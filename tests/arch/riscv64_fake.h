@@ -66,7 +66,8 @@ class FakeCpu final : public Cpu {
   void set_hvip(std::uint64_t mask, std::uint64_t value) override {
     hvip_value = (hvip_value & ~mask) | (value & mask);
   }
-  void retire() override {
+  void retire(unsigned length) override {
+    pc_value += length;
     ++retired;
     if (clock != nullptr) clock->retire_to(clock->retired() + 1);
   }

@@ -81,8 +81,7 @@ class AHart : public ::testing::Test {
   }
   /// Past the instruction of the last exit, as a monitor that emulates it moves on.
   void skip(unsigned length = 4) {
-    cpu_->set_pc(cpu_->pc() + length);
-    cpu_->retire();
+    cpu_->retire(length);
   }
   std::uint64_t x(unsigned index) const { return cpu_->x(index); }
   std::uint64_t retired() const { return clock_.retired(); }

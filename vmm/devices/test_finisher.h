@@ -19,6 +19,7 @@ class TestFinisher final : public Device {
   void reset() override { request_.reset(); }
   void digest(Digest& into) const override { (void)into; }
 
+  [[nodiscard]] bool has_request() const { return request_.has_value(); }
   /// What the guest asked for since the last call: SystemDown, SystemReset, GuestCrash.
   [[nodiscard]] std::optional<ExitReason> take_request();
 

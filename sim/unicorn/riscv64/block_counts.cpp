@@ -63,12 +63,6 @@ std::uint32_t offset_of_instruction(const std::uint8_t* code, std::uint32_t inde
   return offset;
 }
 
-std::optional<std::uint32_t> BlockCounts::last_at(std::uint64_t pc) const {
-  const std::uint64_t slot = slots_[index_of(pc)];
-  if (((slot ^ tag_of(pc)) & ~low_bits(2 * kIndexedBits)) != 0) return std::nullopt;
-  return static_cast<std::uint32_t>(slot & kMaxCount);
-}
-
 // The count stays readable: the block may be the one that runs.
 void BlockCounts::drop(std::uint64_t pc) {
   if (last_at(pc)) slots_[index_of(pc)] |= kNoSize << kSizeShift;

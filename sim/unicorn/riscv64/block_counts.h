@@ -41,7 +41,11 @@ class BlockCounts {
     return slots_[index_of(pc)] ^ key_of(pc, size);
   }
   /// The count of the last block at `pc`, dropped or not; nothing where another took its place.
-  [[nodiscard]] std::optional<std::uint32_t> last_at(std::uint64_t pc) const;
+  [[nodiscard]] std::optional<std::uint32_t> last_at(std::uint64_t pc) const {
+    const std::uint64_t slot = slots_[index_of(pc)];
+    if (((slot ^ tag_of(pc)) & ~low_bits(2 * kIndexedBits)) != 0) return std::nullopt;
+    return static_cast<std::uint32_t>(slot & kMaxCount);
+  }
 
   /// Requires count <= kMaxCount and size <= kMaxSize.
   void learn(std::uint64_t pc, std::uint32_t size, std::uint32_t count) {

@@ -97,11 +97,6 @@ void Hart::write_csr(int id, std::uint64_t value) const {
   if (is_float(id)) env_.mstatus = status;
 }
 
-const retrap::riscv64::RawExit& Hart::run() {
-  processor_.run(*this);
-  return exit_;
-}
-
 std::uint64_t Hart::x(unsigned index) const {
   wake();
   return env_.x[index];
@@ -195,7 +190,8 @@ void Hart::set_hvip(std::uint64_t mask, std::uint64_t value) {
   show(now);
 }
 
-void Hart::retire() {
+void Hart::retire(unsigned length) {
+  pc_ += length;
   Clock& clock = processor_.clock();
   clock.retire_to(clock.retired() + 1);
 }

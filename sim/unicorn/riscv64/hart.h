@@ -27,6 +27,8 @@ inline constexpr std::uint64_t kSupervisorInterrupts = kSsip | kStip | kSeip;
 /// external one is pending and enabled, the others are hidden from the engine, and sip and sie are
 /// emulated.
 class Hart final : public retrap::riscv64::Cpu {
+  friend class Processor;
+
  public:
   explicit Hart(Processor& processor);
   ~Hart() override;
@@ -48,7 +50,7 @@ class Hart final : public retrap::riscv64::Cpu {
   void set_csr(retrap::riscv64::Csr number, std::uint64_t value) override;
   [[nodiscard]] std::uint64_t hvip() const override;
   void set_hvip(std::uint64_t mask, std::uint64_t value) override;
-  void retire() override;
+  void retire(unsigned length) override;
   [[nodiscard]] std::optional<std::uint16_t> fetch(std::uint64_t va) override;
   void flush_tlb() override;
   void reset() override;
@@ -76,7 +78,6 @@ class Hart final : public retrap::riscv64::Cpu {
   }
   /// sie.
   [[nodiscard]] std::uint64_t enabled() const { return env_.mie & kSupervisorInterrupts; }
-  void set_exit(const retrap::riscv64::RawExit& exit) { exit_ = exit; }
   /// Takes over SSIP and sie from an emulated instruction.
   void set_software_pending(bool pending);
   void choose_visible();

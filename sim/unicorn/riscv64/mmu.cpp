@@ -239,10 +239,6 @@ void Mmu::forget_everything() {
   fence_all();
 }
 
-void Mmu::watch_generation() {
-  if (space_.generation() != generation_) forget_everything();
-}
-
 void Mmu::flush_engine() {
   engine_.flush_tlb();
   present_.fill(0);
@@ -263,13 +259,6 @@ void Mmu::drop_code_page(std::uint64_t page) {
   if (known.page != page) return;
   blocks_.drop_page(page << 12);
   known.page = ~std::uint64_t{0};
-}
-
-const std::uint8_t* Mmu::code(std::uint64_t va) {
-  const CodePage& known = code_pages_[leaf_index(va >> 12)];
-  if (known.page != va >> 12) return nullptr;
-  const std::byte* const page = memory_.data() + (known.hpa - memory_.base().raw());
-  return reinterpret_cast<const std::uint8_t*>(page) + (va & low_bits(12));
 }
 
 bool Mmu::is_plain_code(std::uint64_t va) const {

@@ -91,12 +91,20 @@ class Mmu {
   /// Another hart, or another G-stage table: nothing remembered holds.
   void forget_everything();
   /// Forgets what depends on G-stage mappings where they have changed.
-  void watch_generation();
+  void watch_generation() {
+    if (space_.generation() != generation_) [[unlikely]]
+      forget_everything();
+  }
   /// Empties the engine's TLB; what is remembered here stays.
   void flush_engine();
 
   /// Code at `va` as it runs, or null where it is not on a page that was fetched from.
-  [[nodiscard]] const std::uint8_t* code(std::uint64_t va);
+  [[nodiscard]] const std::uint8_t* code(std::uint64_t va) {
+    const CodePage& known = code_pages_[leaf_index(va >> 12)];
+    if (known.page != va >> 12) return nullptr;
+    const std::byte* const page = memory_.data() + (known.hpa - memory_.base().raw());
+    return reinterpret_cast<const std::uint8_t*>(page) + (va & low_bits(12));
+  }
   /// Whether blocks on the page of `va` may be counted from slots.
   [[nodiscard]] bool is_plain_code(std::uint64_t va) const;
   /// Makes the page of `va` known as code after a legal fetch of it.

@@ -214,31 +214,33 @@ bool Processor::fill(std::uint64_t va, uc_mem_type type, uc_tlb_entry& entry) {
 // The engine has added 4 to the program counter, whatever the instruction's length.
 void Processor::interrupt(std::uint32_t number) {
   const std::uint64_t pc = env_.pc - 4;
-  take_back_from(pc);
   const Privilege privilege = active_->privilege_now();
   const auto stop = [&] {
     has_exit_ = true;
     check(uc_emu_stop(engine_.get()), "emu_stop");
   };
   const auto exit = [&](Cause cause, std::uint64_t value) {
-    static_cast<void>(leave({.scause = static_cast<std::uint64_t>(cause),
-                             .sepc = pc,
-                             .stval = value,
-                             .privilege = privilege}));
+    leave({.scause = static_cast<std::uint64_t>(cause),
+           .sepc = pc,
+           .stval = value,
+           .privilege = privilege});
     stop();
   };
   const auto deliver = [&](Cause cause, std::uint64_t value) {
     if (trap(cause, value, pc)) stop();
   };
+  if (static_cast<Cause>(number) == Cause::EcallFromU) {  // ends its block, and is counted in it
+    --hot_.count;
+    if (privilege == Privilege::User) return deliver(Cause::EcallFromU, 0);
+    return exit(Cause::EcallFromVs, 0);
+  }
+  take_back_from(pc);
   // The engine leaves an illegal compressed instruction out of its block: it may be one too many.
   if (hot_.count >= limit_) {
-    static_cast<void>(leave({.scause = kInterrupt | kSupervisorTimer, .sepc = pc}));
+    leave({.scause = kInterrupt | kSupervisorTimer, .sepc = pc});
     return stop();
   }
   switch (static_cast<Cause>(number)) {
-    case Cause::EcallFromU:
-      if (privilege == Privilege::User) return deliver(Cause::EcallFromU, 0);
-      return exit(Cause::EcallFromVs, 0);
     case Cause::IllegalInstruction: {
       const std::uint32_t instruction = instruction_at(pc);
       if (privilege_allows_emulation(privilege, instruction) && emulate_system(instruction)) {

@@ -26,6 +26,8 @@ using retrap::riscv64::RawExit;
 /// to the hooks here, which emulate them) and TW (WFI traps). It counts instructions at every block
 /// and takes back what a block did not retire.
 class Processor final : public retrap::riscv64::CpuSet, CodeListener {
+  friend const RawExit& Hart::run();
+
  public:
   [[nodiscard]] static Result<std::unique_ptr<Processor>> make(unsigned harts, HostMemory& memory,
                                                                Clock& clock, AddressSpace& space);
@@ -44,8 +46,6 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
     if (active_ != &hart) [[unlikely]]
       switch_to(hart);
   }
-  /// Leaves what happened in the hart's last exit.
-  void run(Hart& hart);
   /// The half-word at `va` as a fetch of the active hart reads it.
   [[nodiscard]] std::optional<std::uint16_t> fetch(std::uint64_t va);
 
@@ -112,14 +112,18 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   [[nodiscard]] std::uint64_t operand(const retrap::riscv64::CsrInstruction& access) const;
 
   // The loop.
-  [[nodiscard]] uc_err enter(StopPoint& stop);
+  void run(Hart& hart);
+  [[nodiscard]] uc_err enter_up_to(StopPoint& stop);
   [[nodiscard]] bool after_run(uc_err error, StopPoint& stop);
   [[nodiscard]] bool after_block_stop(StopPoint& stop);
   [[nodiscard]] bool after_failed_fill(StopPoint& stop);
   [[nodiscard]] Translated failed_walk(std::uint64_t va, AccessKind access, Privilege privilege);
   [[nodiscard]] bool at_sensitive(std::uint64_t pc);
   [[nodiscard]] bool trap(Cause cause, std::uint64_t value, std::uint64_t pc);
-  [[nodiscard]] bool leave(const RawExit& exit);
+  bool leave(const RawExit& exit) {
+    active_->exit_ = exit;
+    return true;
+  }
   void take_back_from(std::uint64_t pc);
   void invalidate_code();
   [[nodiscard]] std::uint64_t hot_limit() const;

@@ -18,7 +18,14 @@ constexpr std::uint64_t page_of(std::uint64_t va) {
 
 }  // namespace
 
-void Processor::run(Hart& hart) {
+// The engine leaves translated code by longjmp, after which the host predicts none of the returns
+// on the way out right: every call less between here and uc_emu_start counts.
+const RawExit& Hart::run() {
+  processor_.run(*this);
+  return exit_;
+}
+
+[[gnu::always_inline]] inline void Processor::run(Hart& hart) {
   activate(hart);
   mmu_.watch_generation();
   hot_.count = clock_.retired();
@@ -32,7 +39,14 @@ void Processor::run(Hart& hart) {
       (void)leave({.scause = kInterrupt | kSupervisorTimer, .sepc = hart.pc()});
       break;
     }
-    const uc_err error = enter(stop);
+    failed_fill_.happened = false;
+    has_exit_ = false;
+    block_stop_ = BlockStop::None;
+    const uc_err error = stop.armed ? enter_up_to(stop) : engine_.start(hart.pc());
+    if (has_exit_) [[likely]] {
+      hart.set_pc(hart.exit_.sepc);
+      break;
+    }
     if (after_run(error, stop)) break;
   }
   clock_.retire_to(hot_.count);
@@ -43,21 +57,16 @@ std::uint64_t Processor::hot_limit() const {
   return active_->emulates_interrupt_csrs() ? 0 : limit_;
 }
 
-/// Runs from the program counter; where `stop` is armed, to its address at most. To stop in the
-/// middle of a block, the block is translated anew up to there.
-uc_err Processor::enter(StopPoint& stop) {
+/// Runs from the program counter to `stop` at most: in the middle of a block, which is translated
+/// anew up to there.
+uc_err Processor::enter_up_to(StopPoint& stop) {
   uc_engine* const uc = engine_.get();
   const std::uint64_t pc = active_->pc();
-  if (stop.armed) {
-    check(uc_ctl_remove_cache(uc, pc, pc + 1), "remove_cache");
-    check(uc_ctl_set_exits(uc, &stop.pc, 1), "set_exits");
-  }
+  check(uc_ctl_remove_cache(uc, pc, pc + 1), "remove_cache");
+  check(uc_ctl_set_exits(uc, &stop.pc, 1), "set_exits");
+  // Looking the block up may have filled TLB entries.
   failed_fill_.happened = false;
-  has_exit_ = false;
-  block_stop_ = BlockStop::None;
   const uc_err error = engine_.start(pc);
-  stop.reached = false;
-  if (!stop.armed) return error;
   check(uc_ctl_set_exits(uc, nullptr, 0), "set_exits");
   const FailedFill failed = failed_fill_;
   // A block of no instructions at the exit itself would survive the engine's own clean-up.
@@ -73,10 +82,6 @@ uc_err Processor::enter(StopPoint& stop) {
 bool Processor::after_run(uc_err error, StopPoint& stop) {
   const StopPoint was = stop;
   stop = {};
-  if (has_exit_) {
-    active_->set_pc(active_->last_exit().sepc);
-    return true;
-  }
   if (was.reached) {
     active_->set_pc(was.pc);
     return was.at_csr && at_sensitive(was.pc);
@@ -237,11 +242,6 @@ bool Processor::trap(Cause cause, std::uint64_t value, std::uint64_t pc) {
   env_.pc = vector;  // in a hook the engine goes on there
   active_->set_pc(vector);
   return false;
-}
-
-bool Processor::leave(const RawExit& exit) {
-  active_->set_exit(exit);
-  return true;
 }
 
 /// Instructions of the current block from `pc` on were not retired.
