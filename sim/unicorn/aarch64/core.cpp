@@ -74,11 +74,10 @@ Core::Next Core::after_stop(uc_err error, std::uint64_t started_at) {
     if (refusal_.access != AccessType::Fetch && !uncount()) return fail(kLost);
     return on_refusal();
   }
-  const Registers::Place place = registers_.place();
-  current_->pc = place.pc;
+  current_->pc = registers_.pc();
   if (exception_number_ >= 0) {
     if (!uncount()) return fail(kLost);
-    return on_exception_number(place.pstate);
+    return on_exception_number();
   }
   if (attention_.at_block) return after_attention();
   if (error == UC_ERR_OK) {

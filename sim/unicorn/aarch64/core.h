@@ -75,7 +75,8 @@ class Core final : public CodeListener {
   void code_page_written(HostPhys page) override;
 
  private:
-  Core(Engine engine, CodeLines lines, HostMemory& memory, Clock& clock, AddressSpace& space);
+  Core(Engine engine, Env& env, CodeLines lines, HostMemory& memory, Clock& clock,
+       AddressSpace& space);
 
   /// Why the hardware cannot go on, beyond the engine's own errors: it is where it cannot be.
   static constexpr std::uint64_t kLost = 0x1000;
@@ -138,11 +139,10 @@ class Core final : public CodeListener {
   [[nodiscard]] static bool is_odd_return(std::uint64_t spsr);
   [[nodiscard]] int odd_return_in(std::uint64_t at, std::uint32_t instructions);
   Next return_oddly();
-  [[nodiscard]] bool is_in_aarch32() const;
   // core_faults.cpp
   Next on_refusal();
-  Next on_exception_number(std::uint32_t pstate);
-  Next on_undefined(std::uint32_t pstate);
+  Next on_exception_number();
+  Next on_undefined();
   Next on_system_instruction(std::uint32_t word, unsigned el);
   Next take_fault(std::uint32_t esr, std::optional<std::uint64_t> far);
   Next trap(std::uint32_t esr, std::uint64_t far = 0, std::uint64_t hpfar = 0);

@@ -97,7 +97,7 @@ Core::Next Core::on_refusal() {
   const std::uint64_t pc = current_->pc;
   // A jump was the last instruction before the limit: what its target causes comes after it.
   if (fetch && retired_ >= limit_) return Next::GoOn;
-  if (fetch && is_in_aarch32()) return fail(kLost);
+  if (fetch && registers_.in_aarch32()) return fail(kLost);
   if (fetch && (pc & 3) != 0) return take_fault(make_esr(ExceptionClass::PcAlignment, 0), pc);
   std::uint64_t far = fetch ? pc : refusal.va;
   bool write = refusal.access == AccessType::Write;
@@ -124,13 +124,13 @@ Core::Next Core::on_refusal() {
   return take_fault(make_esr(abort_class(fetch, el), iss | (external ? fsc::kExternal : 0)), far);
 }
 
-Core::Next Core::on_exception_number(std::uint32_t state) {
+Core::Next Core::on_exception_number() {
   const std::uint64_t pc = current_->pc;
   const auto word_at = [&](std::uint64_t at) { return instruction_at(at).value_or(0); };
   switch (static_cast<EngineException>(exception_number_)) {
     case EngineException::HypervisorCall:
       return trap(make_esr(ExceptionClass::Hvc64, immediate16(word_at(pc - 4))));
-    case EngineException::Undefined: return on_undefined(state);
+    case EngineException::Undefined: return on_undefined();
     case EngineException::SupervisorCall:
       retrap::aarch64::enter_el1(
           *current_->cpu, {.return_address = pc,
@@ -146,17 +146,18 @@ Core::Next Core::on_exception_number(std::uint32_t state) {
       const std::uint64_t far =
           insn ? retrap::aarch64::effective_address(*insn, pc, registers_) : 0;
       const std::uint32_t write = insn && insn->store && !insn->load ? abort_iss::kWnR : 0;
-      return take_fault(make_esr(abort_class(false, pstate::el(state)), fsc::kAlignment | write),
-                        far);
+      return take_fault(
+          make_esr(abort_class(false, pstate::el(registers_.pstate())), fsc::kAlignment | write),
+          far);
     }
     case EngineException::SecureMonitorCall: break;
   }
   return fail(0x100 | static_cast<std::uint64_t>(exception_number_));
 }
 
-Core::Next Core::on_undefined(std::uint32_t state) {
+Core::Next Core::on_undefined() {
   const std::uint32_t word = instruction_at(current_->pc).value_or(0);
-  const unsigned el = pstate::el(state);
+  const unsigned el = pstate::el(registers_.pstate());
   std::uint32_t esr = make_esr(ExceptionClass::Unknown, 0);
   if ((word & 0xffc0'0000) == 0xd500'0000 && extract(word, 20, 19) != 0) {
     return on_system_instruction(word, el);

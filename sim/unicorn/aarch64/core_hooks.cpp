@@ -84,7 +84,7 @@ void Core::on_translated(uc_engine*, uc_tb* block, uc_tb*, void* user) {
 
 // Every block is seen here once, when it is translated.
 void Core::inspect_block(std::uint64_t at, std::uint32_t instructions) {
-  if (is_in_aarch32()) {
+  if (registers_.in_aarch32()) {
     attention_.aarch32 = true;
     early_ = 0;
     return;
@@ -162,19 +162,18 @@ bool Core::fill(std::uint64_t va, AccessType access, uc_tlb_entry& out) {
     return true;
   }
   if (!regime_valid_) load_regime();
-  const Registers::Place place = registers_.place();
-  Privilege privilege = pstate::el(place.pstate) == 0 ? Privilege::El0 : Privilege::El1;
+  const std::uint64_t pc = registers_.pc();
+  Privilege privilege = pstate::el(registers_.pstate()) == 0 ? Privilege::El0 : Privilege::El1;
   std::optional<std::uint32_t> word;
   if (!fetch && privilege == Privilege::El1) {
     // LDTR and STTR access memory as EL0 does, in a TLB of their own.
-    word = instruction_at(place.pc);
+    word = instruction_at(pc);
     if (word && retrap::aarch64::is_unprivileged(*word)) privilege = Privilege::El0;
   }
   const Walk walk = mmu_.translate(va, permission::needed_for(access), privilege);
   if (!walk.ok()) {
-    if (!fetch && !word) word = instruction_at(place.pc);
-    refusal_ = {
-        .valid = true, .va = va, .access = access, .walk = walk, .pc = place.pc, .word = word};
+    if (!fetch && !word) word = instruction_at(pc);
+    refusal_ = {.valid = true, .va = va, .access = access, .walk = walk, .pc = pc, .word = word};
     return false;  // a clean unwind: nothing of the instruction has happened
   }
   const std::uint64_t page = (walk.hpa - memory_.base().raw()) >> 12;

@@ -45,11 +45,4 @@ Core::Next Core::return_oddly() {
   return Next::GoOn;
 }
 
-// The engine shows no bit for AArch32. There, MIDR_EL1 reads as the register itself, which is zero
-// here, and PSTATE is what it was at the ERET; at EL1, MIDR_EL1 is VPIDR_EL2.
-bool Core::is_in_aarch32() const {
-  if ((registers_.sysreg(SysReg::SPSR_EL1) & pstate::kAArch32) == 0) return false;
-  return pstate::el(registers_.pstate()) != 0 && registers_.sysreg(SysReg::MIDR_EL1) == 0;
-}
-
 }  // namespace retrap::unicorn::aarch64

@@ -29,8 +29,10 @@ Result<std::unique_ptr<Core>> Core::open(std::span<const CpuSetup> setups, HostM
   const Engine::Options options{
       .arch = UC_ARCH_ARM64, .mode = UC_MODE_ARM, .cpu_model = UC_CPU_ARM64_A57};
   RETRAP_TRY(Engine engine, Engine::open(options, memory));
+  RETRAP_TRY(Env* const env, Env::find(engine.get()));
   RETRAP_TRY(CodeLines lines, CodeLines::make(memory));
-  std::unique_ptr<Core> core(new Core(std::move(engine), std::move(lines), memory, clock, space));
+  std::unique_ptr<Core> core(
+      new Core(std::move(engine), *env, std::move(lines), memory, clock, space));
   core->cpus_.resize(setups.size());
   core->set_up();
   for (std::size_t i = 0; i < setups.size(); ++i) {
@@ -43,9 +45,10 @@ Result<std::unique_ptr<Core>> Core::open(std::span<const CpuSetup> setups, HostM
   return core;
 }
 
-Core::Core(Engine engine, CodeLines lines, HostMemory& memory, Clock& clock, AddressSpace& space)
+Core::Core(Engine engine, Env& env, CodeLines lines, HostMemory& memory, Clock& clock,
+           AddressSpace& space)
     : engine_(std::move(engine)),
-      registers_(engine_.get()),
+      registers_(engine_.get(), env),
       memory_(memory),
       clock_(clock),
       space_(space),
@@ -76,7 +79,6 @@ void Core::trap_to_el2() {
   registers_.set_system(kMdcrEl2, kMdcr);
   registers_.set_system(kCnthctlEl2, 0);
   registers_.set_system(kVpidrEl2, retrap::aarch64::kMidr);
-  registers_.set_sysreg(SysReg::MIDR_EL1, 0);  // what EL1 reads is VPIDR_EL2: see is_in_aarch32()
   registers_.set_sysreg(SysReg::CNTFRQ_EL0, retrap::aarch64::kCounterHz);
   registers_.set_raw_pstate(pstate::kReset);
   registers_.set_sysreg(SysReg::SCTLR_EL1, retrap::aarch64::kSctlrReset);

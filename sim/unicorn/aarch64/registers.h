@@ -3,11 +3,12 @@
 
 #include <unicorn/unicorn.h>
 
-#include <array>
+#include <algorithm>
 #include <cstdint>
 #include <span>
 
 #include "arch/aarch64/cpu.h"
+#include "sim/unicorn/aarch64/env.h"
 
 namespace retrap::unicorn::aarch64 {
 
@@ -18,47 +19,24 @@ using retrap::aarch64::Vector;
 /// TLB fills and for MRS, MSR and SYS hooks; the PC is exact in block hooks.
 class Registers {
  public:
-  explicit Registers(uc_engine* uc) : uc_(uc) {}
+  Registers(uc_engine* uc, Env& env) : uc_(uc), env_(&env) {}
 
-  [[nodiscard]] std::uint64_t x(unsigned index) const {
-    return index == 31 ? 0 : read64(id_of(index));
-  }
+  [[nodiscard]] std::uint64_t x(unsigned index) const { return index == 31 ? 0 : env_->x[index]; }
   void set_x(unsigned index, std::uint64_t value) {
-    if (index != 31) write(id_of(index), value);
+    if (index != 31) env_->x[index] = value;
   }
-  /// x0 to x[size - 1]; at most 29.
+  /// x0 to x[size - 1]; at most 31.
   void read_x(std::span<std::uint64_t> into) const {
-    std::array<int, 29> ids{};
-    std::array<void*, 29> values{};
-    for (std::size_t i = 0; i < into.size(); ++i) {
-      ids[i] = UC_ARM64_REG_X0 + static_cast<int>(i);
-      values[i] = &into[i];
-    }
-    uc_reg_read_batch(uc_, ids.data(), values.data(), static_cast<int>(into.size()));
+    std::copy_n(&env_->x[0], into.size(), into.begin());
   }
-  [[nodiscard]] std::uint64_t sp() const { return read64(UC_ARM64_REG_SP); }
-  void set_sp(std::uint64_t value) { write(UC_ARM64_REG_SP, value); }
-  [[nodiscard]] std::uint64_t pc() const { return read64(UC_ARM64_REG_PC); }
-
-  struct Place {
-    std::uint64_t pc = 0;
-    std::uint32_t pstate = 0;
-  };
-  /// Both at once: one call of the engine.
-  [[nodiscard]] Place place() const {
-    static constexpr std::array<int, 2> kIds = {UC_ARM64_REG_PC, UC_ARM64_REG_PSTATE};
-    Place place;
-    std::array<void*, 2> values = {&place.pc, &place.pstate};
-    uc_reg_read_batch(uc_, kIds.data(), values.data(), 2);
-    return place;
-  }
-  [[nodiscard]] std::uint32_t pstate() const {
-    std::uint32_t value = 0;
-    uc_reg_read(uc_, UC_ARM64_REG_PSTATE, &value);
-    return value;
-  }
-  /// Neither swaps stack pointers nor takes effect on translation by itself: see refresh().
-  void set_raw_pstate(std::uint32_t value) { write(UC_ARM64_REG_PSTATE, value); }
+  [[nodiscard]] std::uint64_t sp() const { return env_->x[31]; }
+  void set_sp(std::uint64_t value) { env_->x[31] = value; }
+  [[nodiscard]] std::uint64_t pc() const { return env_->pc; }
+  [[nodiscard]] std::uint32_t pstate() const { return env_->pstate(); }
+  /// Neither swaps stack pointers nor takes effect on translation by itself: see
+  /// Core::set_pstate().
+  void set_raw_pstate(std::uint32_t value) { env_->set_pstate(value); }
+  [[nodiscard]] bool in_aarch32() const { return env_->aarch64 == 0; }
 
   [[nodiscard]] Vector v(unsigned index) const {
     Vector value;
@@ -85,22 +63,14 @@ class Registers {
   }
 
   // The engine has its own ids for the registers of an exception entry: no search by number.
-  [[nodiscard]] std::uint64_t bank_sp(unsigned el) const { return read64(bank_id(el)); }
-  void set_bank_sp(unsigned el, std::uint64_t value) { write(bank_id(el), value); }
+  [[nodiscard]] std::uint64_t bank_sp(unsigned el) const { return env_->sp[el]; }
+  void set_bank_sp(unsigned el, std::uint64_t value) { env_->sp[el] = value; }
   [[nodiscard]] std::uint64_t direct(int id) const { return read64(id); }
   void set_direct(int id, std::uint64_t value) { write(id, value); }
 
  private:
-  [[nodiscard]] static int id_of(unsigned index) {
-    if (index == 29) return UC_ARM64_REG_X29;
-    if (index == 30) return UC_ARM64_REG_X30;
-    return UC_ARM64_REG_X0 + static_cast<int>(index);
-  }
   [[nodiscard]] static int vector_id(unsigned index) {
     return UC_ARM64_REG_V0 + static_cast<int>(index);
-  }
-  [[nodiscard]] static int bank_id(unsigned el) {
-    return el == 0 ? UC_ARM64_REG_SP_EL0 : UC_ARM64_REG_SP_EL1;
   }
   [[nodiscard]] static uc_arm64_cp_reg coprocessor(std::uint32_t iss) {
     const auto fields = retrap::aarch64::fields_of(iss);
@@ -123,6 +93,7 @@ class Registers {
   }
 
   uc_engine* uc_;
+  Env* env_;  ///< never null; in the engine
 };
 
 }  // namespace retrap::unicorn::aarch64

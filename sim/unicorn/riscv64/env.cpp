@@ -1,21 +1,14 @@
 // Finds the CPU state of an engine by what was written to it, and checks its layout.
 #include "sim/unicorn/riscv64/env.h"
 
-#include <fcntl.h>
-#include <malloc.h>
-#include <unistd.h>
-
 #include <array>
-#include <cstring>
+#include <span>
 
+#include "sim/unicorn/cpu_object.h"
 #include "sim/unicorn/engine.h"
 
 namespace retrap::unicorn::riscv64 {
 namespace {
-
-/// The state lies in the object of the CPU, behind its table of blocks (32 KiB).
-constexpr std::size_t kObjectBytes = std::size_t{64} << 10;
-constexpr std::size_t kHostPage = 4096;
 
 constexpr std::uint64_t sentinel(unsigned index) {
   return 0x5115'c0de'0000'0000 + index * 0x0101'0101ULL;
@@ -25,64 +18,11 @@ void write(uc_engine* uc, int id, std::uint64_t value) {
   check(uc_reg_write(uc, id, &value), "reg_write");
 }
 
-/// Says whether memory can be read, without reading it: the system refuses to copy from it.
-class ReadableMemory {
- public:
-  ReadableMemory() {
-    if (pipe2(ends_.data(), O_CLOEXEC | O_NONBLOCK) != 0) ends_ = {-1, -1};
-  }
-  ~ReadableMemory() {
-    for (const int end : ends_) {
-      if (end >= 0) close(end);
-    }
-  }
-  ReadableMemory(const ReadableMemory&) = delete;
-  ReadableMemory& operator=(const ReadableMemory&) = delete;
-
-  [[nodiscard]] bool has(const std::byte* at) const {
-    if (::write(ends_[1], at, 1) != 1) return false;
-    std::byte copied{};
-    return ::read(ends_[0], &copied, 1) == 1;
-  }
-  /// Bytes from `at` on, up to `limit`.
-  [[nodiscard]] std::size_t size_at(const std::byte* at, std::size_t limit) const {
-    std::size_t size = 0;
-    while (size + kHostPage <= limit && has(at + size) && has(at + size + kHostPage - 1)) {
-      size += kHostPage;
-    }
-    return size;
-  }
-
- private:
-  std::array<int, 2> ends_{};
-};
-
-/// The state in the object at `object`, or null.
-std::byte* state_in(std::byte* object, std::size_t size) {
+/// The general registers with their first values, as they lie in the state.
+std::byte* search(uc_engine* uc) {
   std::array<std::uint64_t, 32> wanted{};
   for (unsigned i = 1; i < wanted.size(); ++i) wanted[i] = sentinel(i);
-  for (std::size_t at = 0; at + sizeof(Env) <= size; at += 8) {
-    if (std::memcmp(object + at, wanted.data(), sizeof wanted) == 0) return object + at;
-  }
-  return nullptr;
-}
-
-/// One of the first pointers in a uc_engine is that to its CPU.
-std::byte* search(uc_engine* uc) {
-  const ReadableMemory readable;
-  const auto* const words = reinterpret_cast<const std::byte*>(uc);
-  const std::size_t size = malloc_usable_size(uc);
-  for (std::size_t at = 0; at + sizeof(std::byte*) <= size; at += sizeof(std::byte*)) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, words + at, sizeof word);
-    if (word < kHostPage || word % 16 != 0) continue;
-    std::byte* object = nullptr;
-    std::memcpy(&object, words + at, sizeof object);
-    if (std::byte* const found = state_in(object, readable.size_at(object, kObjectBytes))) {
-      return found;
-    }
-  }
-  return nullptr;
+  return find_in_cpu(uc, std::as_bytes(std::span(wanted)), sizeof(Env));
 }
 
 /// Every register by the public interface, each with a value of its own.
