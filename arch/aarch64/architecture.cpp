@@ -50,6 +50,22 @@ class Aarch64Architecture final : public Architecture {
     }
   }
 
+  // D4: what a configuration says is done or refused.
+  static void check_length(const EmuDeviceConfig& device, std::uint32_t cpus,
+                           std::vector<std::string>& problems) {
+    std::uint64_t has = device.length;
+    switch (device.emu_type) {
+      case EmuDeviceType::Console:             has = kPageSize; break;
+      case EmuDeviceType::InterruptController:
+      case EmuDeviceType::GpptDistributor:     has = Gicv3::kDistributorBytes; break;
+      case EmuDeviceType::GpptRedistributor:   has = Gicv3::kRedistributorBytes * cpus; break;
+      default:                                 break;
+    }
+    if (device.length <= has) return;
+    problems.push_back(fmt::format("devices.emu_devices: {} is {:#x} long; on aarch64 it has {:#x}",
+                                   device.name, device.length, has));
+  }
+
   static void check_devices(const VmConfig& config, std::vector<std::string>& problems) {
     const MemoryMap map = memory_map_of(config);
     for (const std::uint64_t base : {map.distributor, map.redistributors, map.uart}) {
@@ -61,6 +77,7 @@ class Aarch64Architecture final : public Architecture {
                                      map.uart_intid, kPrivateInterrupts, kInterrupts - 1));
     }
     for (const EmuDeviceConfig& device : config.emu_devices) {
+      check_length(device, config.cpu_num, problems);
       switch (device.emu_type) {
         case EmuDeviceType::X86IoApic:
         case EmuDeviceType::X86Pit:

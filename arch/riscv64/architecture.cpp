@@ -38,16 +38,24 @@ class RiscvArchitecture final : public Architecture {
   std::unique_ptr<Hardware> hardware_;  ///< never null
 };
 
+// D4: what a configuration says is done or refused.
 void check_device(const EmuDeviceConfig& device, std::vector<std::string>& problems) {
-  const auto must_be_at = [&](std::uint64_t base) {
-    if (device.base_gpa == base) return;
-    problems.push_back(fmt::format("devices.emu_devices: {} is at {:#x}; on riscv64 it is at {:#x}",
-                                   device.name, device.base_gpa, base));
+  const auto must_be_at = [&](std::uint64_t base, std::uint64_t length, std::uint32_t source) {
+    if (device.base_gpa != base || device.length > length) {
+      problems.push_back(fmt::format(
+          "devices.emu_devices: {} is at {:#x} + {:#x}; on riscv64 it is at {:#x} + {:#x}",
+          device.name, device.base_gpa, device.length, base, length));
+    }
+    if (device.irq_id != 0 && device.irq_id != source) {
+      problems.push_back(fmt::format("devices.emu_devices: {} has irq {}; on riscv64 it has {}",
+                                     device.name, device.irq_id, source));
+    }
   };
   switch (device.emu_type) {
     case EmuDeviceType::InterruptController:
-    case EmuDeviceType::PpptGlobal:          return must_be_at(memory_map::kPlic);
-    case EmuDeviceType::Console:             return must_be_at(memory_map::kUart);
+    case EmuDeviceType::PpptGlobal:          return must_be_at(memory_map::kPlic, Plic::kSize, 0);
+    case EmuDeviceType::Console:
+      return must_be_at(memory_map::kUart, kPageSize, memory_map::kUartSource);
     case EmuDeviceType::GpptRedistributor:
     case EmuDeviceType::GpptDistributor:
     case EmuDeviceType::GpptIts:

@@ -1,6 +1,8 @@
 // What a configuration may ask of a PC.
 #include "arch/x86_64/architecture.h"
 
+#include <array>
+
 #include "arch/x86_64/board.h"
 #include "arch/x86_64/boot.h"
 #include "arch/x86_64/stage2.h"
@@ -43,7 +45,40 @@ VmConfig PcArchitecture::default_config(std::uint64_t memory_bytes) const {
   return config;
 }
 
+/// Where a PC has a device that a configuration may name.
+struct FixedDevice {
+  EmuDeviceType type;
+  std::uint64_t base;
+  std::uint64_t length;  ///< at most
+  std::uint32_t line;    ///< 0 in a configuration means this one
+};
+
+constexpr std::array kFixedDevices = {
+    FixedDevice{EmuDeviceType::InterruptController, 0xfee0'0000, kPageSize, 0},
+    FixedDevice{EmuDeviceType::Console, PcBoard::kCom1, 8, 4},
+    FixedDevice{EmuDeviceType::X86IoApic, IoApic::kBaseAddress, kPageSize, 0},
+    // With port 0x61, as axvm has it.
+    FixedDevice{EmuDeviceType::X86Pit, 0x40, 0x22, 0},
+};
+
+// D4: what a configuration says is done or refused.
+void check_device(const EmuDeviceConfig& device, std::vector<std::string>& problems) {
+  for (const FixedDevice& fixed : kFixedDevices) {
+    if (fixed.type != device.emu_type) continue;
+    if (device.base_gpa != fixed.base || device.length > fixed.length) {
+      problems.push_back(fmt::format(
+          "devices.emu_devices: {} is at {:#x} + {:#x}; on x86_64 it is at {:#x} + {:#x}",
+          device.name, device.base_gpa, device.length, fixed.base, fixed.length));
+    }
+    if (device.irq_id != 0 && device.irq_id != fixed.line) {
+      problems.push_back(fmt::format("devices.emu_devices: {} has irq {}; on x86_64 it has {}",
+                                     device.name, device.irq_id, fixed.line));
+    }
+  }
+}
+
 void PcArchitecture::check(const VmConfig& config, std::vector<std::string>& problems) const {
+  for (const EmuDeviceConfig& device : config.emu_devices) check_device(device, problems);
   if (config.dtb_path) {
     problems.emplace_back("kernel.dtb_path: x86_64 guests take no device tree");
   }

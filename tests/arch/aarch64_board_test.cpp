@@ -127,7 +127,7 @@ TEST_F(AnAarch64Board, NamesCpusAsTheConfigurationDoes) {
   ASSERT_THAT(build(), Succeeds());
   EXPECT_EQ(fake->setups[1].mpidr, 0x8000'0100u);
 }
-TEST_F(AnAarch64Board, MovesItsDevicesAsTheConfigurationSays) {
+TEST_F(AnAarch64Board, D4_MovesItsDevicesAsTheConfigurationSays) {
   config.emu_devices = {{.name = "uart",
                          .base_gpa = 0x1000'0000,
                          .length = 0x1000,
@@ -300,6 +300,36 @@ TEST_F(TheAarch64Architecture, HasAStandardConfiguration) {
   EXPECT_EQ(architecture->page_table_format().address_bits(), 48u);
   config = standard;
   EXPECT_THAT(problems(), IsEmpty());
+}
+TEST_F(TheAarch64Architecture, D4_RefusesLengthsThatItsDevicesDoNotHave) {
+  const auto device = [](std::uint64_t base, std::uint64_t length, EmuDeviceType type) {
+    return EmuDeviceConfig{.name = fmt::format("at {:#x}", base),
+                           .base_gpa = base,
+                           .length = length,
+                           .irq_id = 0,
+                           .emu_type = type,
+                           .cfg_list = {}};
+  };
+  config.emu_devices = {device(0x0800'0000, 0x1'0000, EmuDeviceType::InterruptController),
+                        device(0x080a'0000, 0x4'0000, EmuDeviceType::GpptRedistributor),
+                        device(0x0900'0000, 0x1000, EmuDeviceType::Console)};
+  EXPECT_EQ(problems(), "");
+  for (EmuDeviceConfig& each : config.emu_devices) ++each.length;
+  const std::string all = problems();
+  EXPECT_THAT(all, HasSubstr("at 0x8000000 is 0x10001 long; on aarch64 it has 0x10000"));
+  EXPECT_THAT(all, HasSubstr("at 0x80a0000 is 0x40001 long; on aarch64 it has 0x40000"));
+  EXPECT_THAT(all, HasSubstr("at 0x9000000 is 0x1001 long; on aarch64 it has 0x1000"));
+}
+// The reference calls the virtual timer's registers a console.
+TEST_F(AnAarch64Board, D9_NamesEachSystemRegisterAsTheManualDoes) {
+  ASSERT_THAT(build(), Succeeds());
+  for (const SysRegRow& row : sysreg_rows()) {
+    const Device* const device = sysregs.first_in(row.first, 1);
+    ASSERT_NE(device, nullptr) << row.name;
+    EXPECT_EQ(device->name(), row.name);
+  }
+  EXPECT_EQ(sysregs.first_in(number(SysReg::CNTP_CTL_EL0), 1)->name(), "CNTP_CTL_EL0");
+  EXPECT_EQ(mmio.first_in(0x0900'0000, 1)->name(), "pl011");
 }
 TEST_F(TheAarch64Architecture, NamesEveryProblemAtOnce) {
   config.phys_cpu_ids = {1ull << 24, 0};

@@ -257,6 +257,28 @@ TEST_F(TheArchitecture, AcceptsItsDevicesWhereTheyAre) {
   EXPECT_THAT(problems_of(config), ::testing::IsEmpty());
 }
 
+TEST_F(TheArchitecture, D4_RefusesLengthsAndSourcesThatItsDevicesDoNotHave) {
+  VmConfig config = architecture_->default_config(1u << 20);
+  config.emu_devices = {{.name = "plic",
+                         .base_gpa = 0x0c00'0000,
+                         .length = 0x400'0001,
+                         .irq_id = 0,
+                         .emu_type = EmuDeviceType::PpptGlobal,
+                         .cfg_list = {}},
+                        {.name = "uart",
+                         .base_gpa = 0x1000'0000,
+                         .length = 0x100,
+                         .irq_id = 11,
+                         .emu_type = EmuDeviceType::Console,
+                         .cfg_list = {}}};
+
+  const auto problems = problems_of(config);
+
+  ASSERT_EQ(problems.size(), 2u);
+  EXPECT_THAT(problems[0], ::testing::HasSubstr("0xc000000 + 0x4000000"));
+  EXPECT_THAT(problems[1], ::testing::HasSubstr("uart has irq 11; on riscv64 it has 10"));
+}
+
 TEST_F(TheArchitecture, RefusesWhatItCannotDo) {
   VmConfig config = architecture_->default_config(1u << 20);
   config.phys_cpu_ids = {3};

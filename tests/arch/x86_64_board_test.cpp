@@ -254,6 +254,37 @@ TEST(PcArchitecture, LeavesAHoleBelowFourGigabytes) {
   EXPECT_EQ(large[1].size, 0x4000'0000u);
 }
 
+TEST(PcArchitecture, D4_RefusesDevicesWhereAPcDoesNotHaveThem) {
+  Host host;
+  VmConfig config = host.architecture(ArchId::X86_64)->default_config(2 << 20);
+  const auto problems_with = [&](EmuDeviceConfig device) {
+    config.emu_devices = {std::move(device)};
+    std::vector<std::string> problems;
+    host.architecture(ArchId::X86_64)->check(config, problems);
+    return problems;
+  };
+  const auto device = [](std::uint64_t base, std::uint64_t length, std::uint32_t irq,
+                         EmuDeviceType type) {
+    return EmuDeviceConfig{.name = "device",
+                           .base_gpa = base,
+                           .length = length,
+                           .irq_id = irq,
+                           .emu_type = type,
+                           .cfg_list = {}};
+  };
+
+  EXPECT_TRUE(problems_with(device(0x3f8, 8, 4, EmuDeviceType::Console)).empty());
+  EXPECT_TRUE(problems_with(device(0xfec0'0000, 0x1000, 0, EmuDeviceType::X86IoApic)).empty());
+  EXPECT_TRUE(problems_with(device(0x40, 0x22, 0, EmuDeviceType::X86Pit)).empty());
+  EXPECT_EQ(problems_with(device(0x2f8, 8, 4, EmuDeviceType::Console)),
+            std::vector<std::string>{
+                "devices.emu_devices: device is at 0x2f8 + 0x8; on x86_64 it is at 0x3f8 + 0x8"});
+  EXPECT_EQ(problems_with(device(0x3f8, 8, 3, EmuDeviceType::Console)),
+            std::vector<std::string>{"devices.emu_devices: device has irq 3; on x86_64 it has 4"});
+  EXPECT_EQ(problems_with(device(0xfec0'0000, 0x2000, 0, EmuDeviceType::X86IoApic)).size(), 1u);
+  EXPECT_EQ(problems_with(device(0x40, 0x23, 9, EmuDeviceType::X86Pit)).size(), 2u);
+}
+
 TEST(PcArchitecture, NamesWhatAPcCannotDo) {
   Host host;
   VmConfig config = host.architecture(ArchId::X86_64)->default_config(2 << 20);
