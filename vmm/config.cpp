@@ -15,6 +15,8 @@ namespace retrap {
 namespace {
 
 constexpr std::uint64_t kPage = 4096;
+/// Below are the tables that the monitor allocates first, whatever a configuration says.
+constexpr std::uint64_t kFirstHostAddress = 0x1'0000;
 constexpr std::size_t kLongestName = 64;
 constexpr std::size_t kLongestCmdline = std::size_t{64} << 10;
 
@@ -53,6 +55,8 @@ class Checker {
   void per_vcpu_list(std::string_view name, const std::vector<std::uint64_t>& list);
   void memory_regions();
   void memory_region_flags(const std::string& key, std::uint32_t flags);
+  void host_address(const std::string& key, const std::string& what, std::uint64_t at,
+                    std::string_view remedy);
   void emulated_devices();
   void passthrough_devices();
   void passthrough_addresses();
@@ -138,7 +142,17 @@ void Checker::memory_regions() {
           region.size, kPage);
     }
     memory_region_flags(key, region.flags);
+    if (region.map_type != MapType::Alloc) {
+      host_address(key, what, region.gpa, "another gpa, or map_type 0 (alloc)");
+    }
   }
+}
+
+void Checker::host_address(const std::string& key, const std::string& what, std::uint64_t at,
+                           std::string_view remedy) {
+  if (at >= kFirstHostAddress) return;
+  say(key, "{}: host address {:#x} is in the first {:#x} bytes, which the monitor keeps; give {}",
+      what, at, kFirstHostAddress, remedy);
 }
 
 void Checker::memory_region_flags(const std::string& key, std::uint32_t flags) {
@@ -204,6 +218,7 @@ void Checker::passthrough_devices() {
     Claim* const claimed = claim(key, what, device.base_gpa, device.length);
     if (claimed == nullptr) continue;
     claimed->shift = device.base_hpa - device.base_gpa;
+    host_address(key, what, device.base_hpa, "another base_hpa");
     if (!HostRange::make(HostPhys(device.base_hpa), device.length)) {
       say(key, "{}: base_hpa {:#x} + {:#x} wraps around the end of the address space", what,
           device.base_hpa, device.length);
@@ -220,7 +235,9 @@ void Checker::passthrough_addresses() {
     const AddressWindow& window = config_.passthrough_addresses[i];
     const std::string what = fmt::format("passthrough_addresses[{}]", i);
     Claim* const claimed = claim("devices." + what, what, window.base_gpa, window.length);
-    if (claimed != nullptr) claimed->shift = 0;
+    if (claimed == nullptr) continue;
+    claimed->shift = 0;
+    host_address("devices." + what, what, window.base_gpa, "another base_gpa");
   }
 }
 

@@ -95,12 +95,7 @@ Result<std::vector<Window>> windows_of(const VmConfig& config) {
   return merged(std::move(windows));
 }
 
-}  // namespace
-
-Result<> map_configured_memory(const VmConfig& config, AddressSpace& memory) {
-  for (std::size_t number = 0; number < config.memory_regions.size(); ++number) {
-    RETRAP_TRY(map_ram(config, number, memory));
-  }
+Result<> map_windows(const VmConfig& config, AddressSpace& memory) {
   RETRAP_TRY(const std::vector<Window> windows, windows_of(config));
   for (const Window& window : windows) {
     RETRAP_TRY(memory
@@ -109,6 +104,26 @@ Result<> map_configured_memory(const VmConfig& config, AddressSpace& memory) {
                    .map_error(while_doing("{}", window.name)));
   }
   return {};
+}
+
+/// The regions that name their host address, or those that do not.
+enum class Placed : bool { Anywhere, ByConfiguration };
+
+Result<> map_regions(const VmConfig& config, AddressSpace& memory, Placed placed) {
+  for (std::size_t number = 0; number < config.memory_regions.size(); ++number) {
+    const bool named = config.memory_regions[number].map_type != MapType::Alloc;
+    if (named == (placed == Placed::ByConfiguration)) RETRAP_TRY(map_ram(config, number, memory));
+  }
+  return {};
+}
+
+}  // namespace
+
+// What names its place in the host comes first: RAM that may be anywhere must not take that place.
+Result<> map_configured_memory(const VmConfig& config, AddressSpace& memory) {
+  RETRAP_TRY(map_regions(config, memory, Placed::ByConfiguration));
+  RETRAP_TRY(map_windows(config, memory));
+  return map_regions(config, memory, Placed::Anywhere);
 }
 
 }  // namespace retrap

@@ -130,5 +130,23 @@ TEST_P(AMachine, MovesItsMemoryForAnIdenticalRegion) {
   }
 }
 
+TEST_P(AMachine, LetsNoRamTakeThePlaceOfAWindow) {
+  constexpr std::uint64_t kHost = 0x1'0000'0000;
+  VmConfig wanted = config();
+  wanted.memory_regions.front().size = 512_MiB;
+  wanted.passthrough_devices.push_back(
+      {.name = "window", .base_gpa = 0xc000'0000, .base_hpa = kHost, .length = 0x1000});
+
+  const auto vm = machine_->add_vm(wanted, images());
+
+  ASSERT_THAT(vm, Succeeds());
+  EXPECT_EQ((*vm)->memory().translate(GuestPhys(0xc000'0000)), HostPhys(kHost));
+  for (const Region& region : (*vm)->memory().regions()) {
+    if (region.name == "passthrough device window") continue;
+    EXPECT_FALSE(region.host.raw() <= kHost && kHost < region.host.raw() + region.range.size())
+        << region.name;
+  }
+}
+
 }  // namespace
 }  // namespace retrap

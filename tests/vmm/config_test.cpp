@@ -145,11 +145,36 @@ const std::vector<Case>& cases() {
        [](VmConfig& c) {
          c.emu_devices[0].length = 0x100;
          c.passthrough_devices[0] = {
-             .name = "disk", .base_gpa = 0x0900'0800, .base_hpa = 0x800, .length = 0x10};
+             .name = "disk", .base_gpa = 0x0900'0800, .base_hpa = 0x10800, .length = 0x10};
        },
        "devices.passthrough_devices[0]",
        "overlaps emulated device 'uart' "
        "(gpa:0x000009000000+0x100) in a page"},
+      {"IdenticalRegionAtZero",
+       [](VmConfig& c) {
+         c.memory_regions[1] = {
+             .gpa = 0, .size = 0x10'0000, .flags = 7, .map_type = MapType::Identical};
+       },
+       "kernel.memory_regions[1]",
+       "memory_regions[1]: host address 0x0 is in the first 0x10000 bytes, which the monitor "
+       "keeps; "
+       "give another gpa, or map_type 0 (alloc)"},
+      {"ReservedRegionNearZero",
+       [](VmConfig& c) {
+         c.memory_regions[1] = {
+             .gpa = 0xf000, .size = 0x1000, .flags = 7, .map_type = MapType::Reserved};
+       },
+       "kernel.memory_regions[1]",
+       "memory_regions[1]: host address 0xf000 is in the first 0x10000"},
+      {"WindowToHostAddressZero",
+       [](VmConfig& c) {
+         c.passthrough_devices[0] = {
+             .name = "disk", .base_gpa = 0x0a00'0000, .base_hpa = 0, .length = 0x1000};
+       },
+       "devices.passthrough_devices[0]",
+       "passthrough device 'disk': host address 0x0 is in the first 0x10000 bytes"},
+      {"AddressWindowAtZero", [](VmConfig& c) { c.passthrough_addresses[0].base_gpa = 0; },
+       "devices.passthrough_addresses[0]", "passthrough_addresses[0]: host address 0x0 is in"},
       {"WindowsOverlap", [](VmConfig& c) { c.passthrough_addresses[0].base_gpa = 0x0a00'1000; },
        "devices.passthrough_addresses[0]", "overlaps passthrough device 'disk'"},
       {"EmptyAddressWindow", [](VmConfig& c) { c.passthrough_addresses[0].length = 0; },
@@ -205,8 +230,8 @@ TEST(Config, ReportsEveryProblemAtOnce) {
 TEST(Config, LetsTwoWindowsShareAPageThatGoesToOnePlace) {
   VmConfig config = sound();
   config.passthrough_devices = {
-      {.name = "a", .base_gpa = 0xa000, .base_hpa = 0xb000, .length = 16},
-      {.name = "b", .base_gpa = 0xa100, .base_hpa = 0xb100, .length = 16}};
+      {.name = "a", .base_gpa = 0xa000, .base_hpa = 0x1b000, .length = 16},
+      {.name = "b", .base_gpa = 0xa100, .base_hpa = 0x1b100, .length = 16}};
 
   EXPECT_THAT(problems_of(config), IsEmpty());
 }
