@@ -46,7 +46,8 @@ PortCheck check_port_access(const PortAccess& access, const Env& env, LinearMemo
   std::uint16_t bits = 0;
   if (!memory.load(head.tr.base + at, bits)) return PortCheck::Fault;
   const unsigned mask = (1U << access.bytes) - 1;
-  return (bits >> (access.port % 8) & mask) == 0 ? PortCheck::Allowed : PortCheck::Refused;
+  return (static_cast<unsigned>(bits) >> (access.port % 8) & mask) == 0 ? PortCheck::Allowed
+                                                                        : PortCheck::Refused;
 }
 
 }  // namespace retrap::unicorn::x86_64
