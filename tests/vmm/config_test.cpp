@@ -116,6 +116,12 @@ const std::vector<Case>& cases() {
        "devices.emu_devices[0]", "'uart' has emu_type 0x23 (x86 I/O APIC), which aarch64 does not"},
       {"DeviceOfNoArch", [](VmConfig& c) { c.emu_devices[0].emu_type = EmuDeviceType::VirtioNet; },
        "devices.emu_devices[0]", "emu_type 0xe2 (virtio-net), which aarch64 does not have"},
+      {"Its",
+       [](VmConfig& c) {
+         c.emu_devices[0].emu_type = EmuDeviceType::GpptIts;
+         c.emu_devices[0].cfg_list = {0x0808'0000};
+       },
+       "devices.emu_devices[0]", "emu_type 0x22 (gppt its), which aarch64 does not have"},
       {"PlicWithoutContexts",
        [](VmConfig& c) {
          c.arch = ArchId::Riscv64;
