@@ -1,6 +1,7 @@
 // The virtualization hardware under an aarch64 guest: enter EL1, come back with a raw exit.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -36,6 +37,12 @@ struct Vector {
   std::uint64_t low = 0;
   std::uint64_t high = 0;
   friend bool operator==(const Vector&, const Vector&) = default;
+};
+
+/// The registers of a call to the monitor or the firmware (SMCCC): x0, and x1 to x6.
+struct Call {
+  std::uint64_t number = 0;
+  std::array<std::uint64_t, 6> args{};
 };
 
 /// The timer registers that the guest reads and writes without a trap (no EL2 control catches the
@@ -80,8 +87,7 @@ class Cpu {
   /// x0-x30; 31 is the zero register.
   [[nodiscard]] virtual std::uint64_t x(unsigned index) const = 0;
   virtual void set_x(unsigned index, std::uint64_t value) = 0;
-  /// x0 to x[size - 1], at once.
-  virtual void read_x(std::span<std::uint64_t> into) const = 0;
+  [[nodiscard]] virtual Call call() const = 0;
   [[nodiscard]] virtual Vector v(unsigned index) const = 0;  ///< v0-v31
   virtual void set_v(unsigned index, Vector value) = 0;
   [[nodiscard]] virtual std::uint64_t pc() const = 0;
@@ -98,6 +104,8 @@ class Cpu {
   /// (Exceptions that the CPU itself gives to the guest and that retire nothing count as one, too:
   /// a guest whose vectors fault for ever must reach its limit.)
   virtual void retire() = 0;
+  /// set_x() and retire().
+  virtual void retire_with(unsigned index, std::uint64_t value) = 0;
   /// HCR_EL2.VI: a virtual IRQ is taken as soon as PSTATE.I is clear.
   virtual void set_virtual_irq(bool level) = 0;
 

@@ -1,9 +1,6 @@
 // What each exception class means to the monitor.
 #include "arch/aarch64/vcpu.h"
 
-#include <algorithm>
-#include <array>
-
 #include "arch/aarch64/emulate.h"
 #include "arch/aarch64/sysregs.h"
 
@@ -32,74 +29,69 @@ struct SoftwareInterrupt {
 
 }  // namespace
 
-const std::array<Aarch64Vcpu::ExitRow, 6> Aarch64Vcpu::kExits = {{
-    {ExceptionClass::DataAbortLower, &Aarch64Vcpu::on_abort},
-    {ExceptionClass::SysReg, &Aarch64Vcpu::on_system_register},
-    {ExceptionClass::Hvc64, &Aarch64Vcpu::on_hypervisor_call},
-    {ExceptionClass::InstructionAbortLower, &Aarch64Vcpu::on_abort},
-    {ExceptionClass::Wfx, &Aarch64Vcpu::on_wait},
-    {ExceptionClass::Smc64, &Aarch64Vcpu::on_secure_monitor_call},
-}};
-
 ExitReason Aarch64Vcpu::run() {
   for (;;) {
     if (crash_) return *crash_;
     exit_ = cpu_.run();
-    switch (exit_.kind) {
-      case RawExit::Kind::Stopped: return exits::BudgetSpent{};
-      case RawExit::Kind::Failed:  return exits::FailEntry{exit_.esr};
-      case RawExit::Kind::Endless:
-        crash_ = exits::GuestCrash{.cause = exit_.esr, .address = cpu_.pc()};
-        return *crash_;
-      case RawExit::Kind::Trap: break;
+    if (exit_.kind != RawExit::Kind::Trap) return ended();
+    switch (class_of(exit_.esr)) {
+      case ExceptionClass::DataAbortLower:
+      case ExceptionClass::InstructionAbortLower: return on_abort();
+      case ExceptionClass::Hvc64:                 return on_hypervisor_call();
+      case ExceptionClass::Wfx:                   return on_wait();
+      case ExceptionClass::Smc64:                 return on_secure_monitor_call();
+      case ExceptionClass::SysReg:
+        if (is_defined_access()) return on_system_register();
+        inject_undefined();
+        break;
+      default: return unexpected();
     }
-    if (const auto reason = interpret()) return *reason;
   }
 }
 
-std::optional<ExitReason> Aarch64Vcpu::interpret() {
-  const ExceptionClass ec = class_of(exit_.esr);
-  for (const ExitRow& row : kExits) {
-    if (row.ec == ec) return (this->*row.handle)();
+ExitReason Aarch64Vcpu::ended() {
+  switch (exit_.kind) {
+    case RawExit::Kind::Stopped: return exits::BudgetSpent{};
+    case RawExit::Kind::Endless:
+      crash_ = exits::GuestCrash{.cause = exit_.esr, .address = cpu_.pc()};
+      return *crash_;
+    case RawExit::Kind::Failed:
+    case RawExit::Kind::Trap:   break;
   }
-  // Nothing that we trap has another class: the hardware is not what it says.
-  return exits::GuestCrash{.cause = kUnexpectedClass | static_cast<std::uint64_t>(ec),
-                           .address = cpu_.pc()};
+  return exits::FailEntry{exit_.esr};
+}
+
+// Nothing that we trap has another class: the hardware is not what it says.
+ExitReason Aarch64Vcpu::unexpected() const {
+  const auto ec = static_cast<std::uint64_t>(class_of(exit_.esr));
+  return exits::GuestCrash{.cause = kUnexpectedClass | ec, .address = cpu_.pc()};
 }
 
 // WFE does not trap (HCR_EL2.TWE is 0).
-std::optional<ExitReason> Aarch64Vcpu::on_wait() {
+ExitReason Aarch64Vcpu::on_wait() {
   cpu_.retire();
   return exits::Halt{};
 }
 
-Aarch64Vcpu::Call Aarch64Vcpu::call() const {
-  std::array<std::uint64_t, 7> x{};
-  cpu_.read_x(x);
-  Call call{.number = x[0], .args = {}};
-  std::copy(x.begin() + 1, x.end(), call.args.begin());
-  return call;
-}
-
 // The hardware has moved the PC behind an HVC already.
-std::optional<ExitReason> Aarch64Vcpu::on_hypervisor_call() {
+ExitReason Aarch64Vcpu::on_hypervisor_call() {
   if ((iss_of(exit_.esr) & 0xffff) != 0) {
     cpu_.set_x(0, not_supported());  // SMCCC: the immediate is zero
     return exits::Nothing{};
   }
-  const Call call = this->call();
+  const Call call = cpu_.call();
   if (is_firmware_call(static_cast<std::uint32_t>(call.number))) return firmware_call(call);
   return exits::Hypercall{.nr = call.number, .args = call.args};
 }
 
 // There is no EL3: every SMC is a firmware call, or unknown.
-std::optional<ExitReason> Aarch64Vcpu::on_secure_monitor_call() {
+ExitReason Aarch64Vcpu::on_secure_monitor_call() {
   cpu_.retire();
   if ((iss_of(exit_.esr) & 0xffff) != 0) {
     cpu_.set_x(0, not_supported());
     return exits::Nothing{};
   }
-  return firmware_call(call());
+  return firmware_call(cpu_.call());
 }
 
 ExitReason Aarch64Vcpu::firmware_call(const Call& call) {
@@ -122,17 +114,24 @@ void Aarch64Vcpu::answer_cpu_up(CpuUpResult result) {
   cpu_.set_x(0, static_cast<std::uint64_t>(code()));
 }
 
-std::optional<ExitReason> Aarch64Vcpu::on_system_register() {
+// op0 1 is a system instruction that the guest may not have. Registers are polled: an access that
+// was right once is right again.
+bool Aarch64Vcpu::is_defined_access() {
+  const std::uint32_t access = iss_of(exit_.esr) & (kSysRegMask | sysreg_iss::kRead);
+  if (access == known_access_) return true;
+  const bool read = (access & sysreg_iss::kRead) != 0;
+  if (fields_of(access).op0 < 2 || is_misdirected(access & kSysRegMask, read)) return false;
+  known_access_ = access;
+  return true;
+}
+
+ExitReason Aarch64Vcpu::on_system_register() {
   const std::uint32_t iss = iss_of(exit_.esr);
   const std::uint32_t reg = iss & kSysRegMask;
   const unsigned rt = sysreg_iss::rt(iss);
-  const bool read = (iss & sysreg_iss::kRead) != 0;
-  // op0 1 is a system instruction that the guest may not have.
-  if (fields_of(iss).op0 < 2 || is_misdirected(reg, read)) {
-    inject_undefined();
-    return std::nullopt;
+  if ((iss & sysreg_iss::kRead) != 0) {
+    return exits::SysRegRead{.addr = reg, .reg = static_cast<std::uint8_t>(rt)};
   }
-  if (read) return exits::SysRegRead{.addr = reg, .reg = static_cast<std::uint8_t>(rt)};
   const std::uint64_t value = cpu_.x(rt);
   if (SysReg{reg} == SysReg::ICC_SGI1R_EL1) return send_interrupt(value);
   return exits::SysRegWrite{.addr = reg, .value = value};
@@ -150,7 +149,7 @@ ExitReason Aarch64Vcpu::send_interrupt(std::uint64_t value) {
 }
 
 // Nested fault first: whether a device is there is the monitor's to say.
-std::optional<ExitReason> Aarch64Vcpu::on_abort() {
+ExitReason Aarch64Vcpu::on_abort() {
   const std::uint32_t iss = iss_of(exit_.esr);
   const bool fetch = class_of(exit_.esr) == ExceptionClass::InstructionAbortLower;
   const bool on_walk = (iss & abort_iss::kS1Ptw) != 0;
@@ -164,8 +163,11 @@ std::optional<ExitReason> Aarch64Vcpu::on_abort() {
 
 void Aarch64Vcpu::complete(std::uint64_t value) {
   const std::uint32_t iss = iss_of(exit_.esr);
-  if ((iss & sysreg_iss::kRead) != 0) cpu_.set_x(sysreg_iss::rt(iss), value);
-  cpu_.retire();
+  if ((iss & sysreg_iss::kRead) != 0) {
+    cpu_.retire_with(sysreg_iss::rt(iss), value);
+  } else {
+    cpu_.retire();
+  }
 }
 
 void Aarch64Vcpu::refuse() {

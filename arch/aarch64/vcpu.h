@@ -45,26 +45,14 @@ class Aarch64Vcpu final : public ArchVcpu {
   void digest(Digest& into) const override;
 
  private:
-  /// x0 and x1-x6.
-  struct Call {
-    std::uint64_t number;
-    std::array<std::uint64_t, 6> args;
-  };
-  /// A row of the table of exception classes: nothing means that the guest runs on.
-  using Handler = std::optional<ExitReason> (Aarch64Vcpu::*)();
-  struct ExitRow {
-    ExceptionClass ec;
-    Handler handle;
-  };
-  static const std::array<ExitRow, 6> kExits;
-
-  [[nodiscard]] std::optional<ExitReason> interpret();
-  [[nodiscard]] std::optional<ExitReason> on_wait();
-  [[nodiscard]] std::optional<ExitReason> on_hypervisor_call();
-  [[nodiscard]] std::optional<ExitReason> on_secure_monitor_call();
-  [[nodiscard]] std::optional<ExitReason> on_system_register();
-  [[nodiscard]] std::optional<ExitReason> on_abort();
-  [[nodiscard]] Call call() const;
+  [[nodiscard]] ExitReason ended();
+  [[nodiscard]] ExitReason unexpected() const;
+  [[nodiscard]] ExitReason on_wait();
+  [[nodiscard]] ExitReason on_hypervisor_call();
+  [[nodiscard]] ExitReason on_secure_monitor_call();
+  [[nodiscard]] bool is_defined_access();
+  [[nodiscard]] ExitReason on_system_register();
+  [[nodiscard]] ExitReason on_abort();
   [[nodiscard]] ExitReason firmware_call(const Call& call);
   [[nodiscard]] ExitReason send_interrupt(std::uint64_t value);
 
@@ -76,6 +64,7 @@ class Aarch64Vcpu final : public ArchVcpu {
   std::uint32_t index_;
   VcpuParts parts_;
   RawExit exit_;
+  std::uint32_t known_access_ = 0;          ///< the last system-register access that was in order
   std::optional<exits::GuestCrash> crash_;  ///< there is no way out: what every run() gives
 };
 

@@ -46,8 +46,8 @@ class FakeCpu final : public Cpu {
   void set_x(unsigned index, std::uint64_t value) override {
     if (index != 31) gpr[index] = value;
   }
-  void read_x(std::span<std::uint64_t> into) const override {
-    for (unsigned i = 0; i < into.size(); ++i) into[i] = gpr[i];
+  Call call() const override {
+    return {.number = x(0), .args = {x(1), x(2), x(3), x(4), x(5), x(6)}};
   }
   Vector v(unsigned index) const override { return simd[index]; }
   void set_v(unsigned index, Vector value) override { simd[index] = value; }
@@ -65,6 +65,10 @@ class FakeCpu final : public Cpu {
   void retire() override {
     program_counter += 4;
     clock_.retire_to(clock_.retired() + 1);
+  }
+  void retire_with(unsigned index, std::uint64_t value) override {
+    set_x(index, value);
+    retire();
   }
   void set_virtual_irq(bool level) override { irq = level; }
   AddressTranslation translate(std::uint64_t va, AccessType type, Privilege privilege) override {

@@ -18,7 +18,7 @@ class UnicornCpu final : public retrap::aarch64::Cpu {
 
   std::uint64_t x(unsigned index) const override { return registers().x(index); }
   void set_x(unsigned index, std::uint64_t value) override { registers().set_x(index, value); }
-  void read_x(std::span<std::uint64_t> into) const override { registers().read_x(into); }
+  retrap::aarch64::Call call() const override { return registers().call(); }
   Vector v(unsigned index) const override { return registers().v(index); }
   void set_v(unsigned index, Vector value) override { registers().set_v(index, value); }
   std::uint64_t pc() const override { return context_.pc; }
@@ -32,6 +32,10 @@ class UnicornCpu final : public retrap::aarch64::Cpu {
     core_.set_sysreg(context_, reg, value);
   }
   void retire() override { core_.retire(context_); }
+  void retire_with(unsigned index, std::uint64_t value) override {
+    registers().set_x(index, value);
+    core_.retire(context_);
+  }
   void set_virtual_irq(bool level) override { core_.set_virtual_irq(context_, level); }
 
   AddressTranslation translate(std::uint64_t va, AccessType access, Privilege privilege) override {

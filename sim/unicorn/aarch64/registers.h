@@ -3,9 +3,7 @@
 
 #include <unicorn/unicorn.h>
 
-#include <algorithm>
 #include <cstdint>
-#include <span>
 
 #include "arch/aarch64/cpu.h"
 #include "sim/unicorn/aarch64/env.h"
@@ -25,9 +23,9 @@ class Registers {
   void set_x(unsigned index, std::uint64_t value) {
     if (index != 31) env_->x[index] = value;
   }
-  /// x0 to x[size - 1]; at most 31.
-  void read_x(std::span<std::uint64_t> into) const {
-    std::copy_n(&env_->x[0], into.size(), into.begin());
+  [[nodiscard]] retrap::aarch64::Call call() const {
+    const auto& x = env_->x;
+    return {.number = x[0], .args = {x[1], x[2], x[3], x[4], x[5], x[6]}};
   }
   [[nodiscard]] std::uint64_t sp() const { return env_->x[31]; }
   void set_sp(std::uint64_t value) { env_->x[31] = value; }
