@@ -107,7 +107,7 @@ Walk Mmu::walk_tables(const Half& half, std::uint64_t va, unsigned needed, Privi
       if (fault.outcome == Walk::Outcome::Stage2) fault.outcome = Walk::Outcome::Stage2OnWalk;
       return fault;
     }
-    descriptor = memory_.load64(HostPhys(entry.hpa));
+    descriptor = word_at(HostPhys(entry.hpa));
     const bool bit1 = has_bit(descriptor, 1);
     if (!has_bit(descriptor, 0) || (level == 3 && !bit1)) return stage1_fault(kTranslation | level);
     if (level == 3 || !bit1) break;
@@ -156,6 +156,9 @@ Walk Mmu::stage2(std::uint64_t ipa, unsigned permissions_needed) {
   const std::uint64_t page = ipa >> 12;
   CachedPage& cached = cache_[page % cache_.size()];
   if (cached.ipa_page != page) {
+    if (page == refused_.ipa_page && (word_at(refused_.descriptor) & s2::kValid) == 0) {
+      return {.outcome = Walk::Outcome::Stage2, .fsc = refused_.fsc, .ipa = ipa};
+    }
     const Walk walk = walk_stage2(ipa);
     if (!walk.ok()) return walk;
     cached = {.ipa_page = page, .hpa = walk.hpa & ~low_bits(12), .permissions = walk.permissions};
@@ -173,7 +176,7 @@ Walk Mmu::stage2(std::uint64_t ipa, unsigned permissions_needed) {
 }
 
 // When Ok, `fsc` is what a permission fault at the leaf would say.
-Walk Mmu::walk_stage2(std::uint64_t ipa) const {
+Walk Mmu::walk_stage2(std::uint64_t ipa) {
   const auto fault = [&](std::uint32_t code) {
     return Walk{.outcome = Walk::Outcome::Stage2, .fsc = code, .ipa = ipa};
   };
@@ -183,8 +186,11 @@ Walk Mmu::walk_stage2(std::uint64_t ipa) const {
     const std::uint32_t manual_level = s2::kLevels - 1 - level;
     const HostPhys at(table.raw() + s2::index_of(ipa, level) * 8);
     if (!memory_.contains(at, 8)) return {.outcome = Walk::Outcome::NoMemory, .ipa = ipa};
-    const std::uint64_t descriptor = memory_.load64(at);
-    if ((descriptor & s2::kValid) == 0) return fault(kTranslation | manual_level);
+    const std::uint64_t descriptor = word_at(at);
+    if ((descriptor & s2::kValid) == 0) {
+      refused_ = {.ipa_page = ipa >> 12, .descriptor = at, .fsc = kTranslation | manual_level};
+      return fault(refused_.fsc);
+    }
     if (s2::is_table(descriptor, level)) {
       table = HostPhys(descriptor & s2::kAddressMask);
       continue;

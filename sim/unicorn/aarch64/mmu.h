@@ -3,8 +3,10 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 
 #include "arch/aarch64/cpu.h"
+#include "vmm/base/bytes.h"
 #include "vmm/host_memory.h"
 
 namespace retrap::unicorn::aarch64 {
@@ -48,15 +50,18 @@ struct Walk {
   [[nodiscard]] bool ok() const { return outcome == Outcome::Ok; }
 };
 
-/// Walks tables. Keeps a small cache of stage-2 pages: stage 2 only ever loses a mapping together
-/// with forget_stage2().
+/// Walks tables. Keeps a small cache of stage-2 pages, and the last descriptor that had nothing:
+/// stage 2 only ever loses a mapping, or a table, together with forget_stage2().
 class Mmu {
  public:
   Mmu(HostMemory& memory, HostPhys stage2_root);
 
   void set_regime(const TranslationRegime& regime) { regime_ = regime; }
   [[nodiscard]] const TranslationRegime& regime() const { return regime_; }
-  void forget_stage2() { cache_.fill({}); }
+  void forget_stage2() {
+    cache_.fill({});
+    refused_ = {};
+  }
 
   /// `permissions_needed` may be 0: then only the address matters.
   [[nodiscard]] Walk translate(std::uint64_t va, unsigned permissions_needed, Privilege privilege);
@@ -70,6 +75,17 @@ class Mmu {
     std::uint64_t hpa = 0;
     unsigned permissions = 0;
   };
+  struct RefusedPage {
+    std::uint64_t ipa_page = ~std::uint64_t{0};
+    HostPhys descriptor{};  ///< invalid, when it was looked at
+    std::uint32_t fsc = 0;
+  };
+  /// Requires that the memory contains it.
+  [[nodiscard]] std::uint64_t word_at(HostPhys at) const {
+    std::uint64_t value = 0;
+    std::memcpy(&value, memory_.data() + at.offset_from(memory_.base()), sizeof value);
+    return little_endian(value);
+  }
   /// What stage 1 takes from TCR_EL1 for one half of the address space.
   struct Half;
   struct Attributes;
@@ -77,13 +93,14 @@ class Mmu {
   [[nodiscard]] Walk flat(std::uint64_t va) const;
   [[nodiscard]] Walk walk_tables(const Half& half, std::uint64_t va, unsigned needed,
                                  Privilege privilege);
-  [[nodiscard]] Walk walk_stage2(std::uint64_t ipa) const;
+  [[nodiscard]] Walk walk_stage2(std::uint64_t ipa);
   [[nodiscard]] unsigned permissions_of(const Attributes& attributes, Privilege privilege) const;
 
   HostMemory& memory_;
   HostPhys root_;
   TranslationRegime regime_;
   std::array<CachedPage, 1024> cache_;
+  RefusedPage refused_;
 };
 
 }  // namespace retrap::unicorn::aarch64
