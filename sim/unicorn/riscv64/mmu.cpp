@@ -62,15 +62,16 @@ class Mmu::Tables {
   bool outside_ = false;
 };
 
-Mmu::Mmu(HostMemory& memory, AddressSpace& space, Engine& engine, BlockCounts& blocks)
-    : memory_(memory),
-      space_(space),
-      engine_(engine),
-      blocks_(blocks),
-      root_(space.root().raw()),
-      levels_(space.format().levels()),
-      written_in_(zeroed_array<std::uint32_t>(memory.size() / kPageSize)),
-      has_code_(zeroed_array<std::uint8_t>(memory.size() / kPageSize)) {
+Mmu::Mmu(const MmuParts& parts)
+    : memory_(parts.memory),
+      space_(parts.space),
+      engine_(parts.engine),
+      blocks_(parts.blocks),
+      listener_(parts.listener),
+      root_(space_.root().raw()),
+      levels_(space_.format().levels()),
+      written_in_(zeroed_array<std::uint32_t>(memory_.size() / kPageSize)),
+      has_code_(zeroed_array<std::uint8_t>(memory_.size() / kPageSize)) {
   forget_everything();
 }
 
@@ -162,28 +163,67 @@ void Mmu::remember(std::uint64_t va, const Walk& walk) {
 bool Mmu::grant(std::uint64_t va, AccessKind access, std::uint64_t hpa, std::uint8_t rights,
                 uc_tlb_entry& entry) {
   const std::uint64_t page = va >> 12;
-  const std::uint64_t host_page = (hpa - memory_.base().raw()) >> 12;
+  const std::uint64_t host_page = host_page_of(hpa);
   std::uint8_t& flags = memory_.page_flags()[host_page];
   if (access == AccessKind::Fetch) {
-    if (has_code_[host_page] == 0) {
-      has_code_[host_page] = 1;
-      flags |= HostMemory::kCode;
-      if (written_in_[host_page] == era_) flush_engine();
-    }
+    if (has_code_[host_page] == 0) become_code(host_page);
     add_code_page(va, hpa);
-  } else if (has_code_[host_page] == 0 && (flags & HostMemory::kCode) == 0) {
+    rights &= static_cast<std::uint8_t>(~kMayWrite);
+  } else if ((flags & HostMemory::kCode) == 0) {
     rights &= static_cast<std::uint8_t>(~kMayExecute);
     if ((rights & kMayWrite) != 0) written_in_[host_page] = era_;
-  } else if ((rights & kMayExecute) == 0) {
-    rights |= kMayExecute;
-    drop_code_page(page);
-    if (std::find(forced_.begin(), forced_.end(), page) == forced_.end()) forced_.push_back(page);
+  } else {
+    if (access == AccessKind::Store) {
+      write_to_code(host_page);
+    } else {
+      rights &= static_cast<std::uint8_t>(~kMayWrite);
+    }
+    if (has_code_[host_page] == 0) {
+      rights &= static_cast<std::uint8_t>(~kMayExecute);
+      if ((rights & kMayWrite) != 0) written_in_[host_page] = era_;
+    } else if ((rights & kMayExecute) == 0) {
+      rights |= kMayExecute;
+      drop_code_page(page);
+      if (std::find(forced_.begin(), forced_.end(), page) == forced_.end()) forced_.push_back(page);
+    }
   }
   if ((rights & kMayWrite) != 0) flags |= HostMemory::kWritten;
   add(present_, page);
   entry.paddr = hpa;
   entry.perms = prot_of(rights);
   return true;
+}
+
+/// The first fetch from a page since its translations, if there were any, were dropped.
+void Mmu::become_code(std::uint64_t host_page) {
+  has_code_[host_page] = 1;
+  const bool seen = code_marks_seen_ == memory_.code_marks();
+  memory_.mark_code(memory_.base().wrapping_add(host_page << 12));
+  if (seen) code_marks_seen_ = memory_.code_marks();
+  if (written_in_[host_page] == era_) flush_engine();
+}
+
+/// The guest is about to write where other engines may have translated: they forget, and will mark
+/// the page again before they use it as code.
+void Mmu::write_to_code(std::uint64_t host_page) {
+  memory_.tell_code_written(memory_.base().wrapping_add(host_page << 12), &listener_);
+  if (has_code_[host_page] != 0) return;
+  std::uint8_t& flags = memory_.page_flags()[host_page];
+  flags = static_cast<std::uint8_t>(flags & ~HostMemory::kCode);
+}
+
+void Mmu::drop_code(HostPhys page) {
+  has_code_[host_page_of(page.raw())] = 0;
+  flush_engine();
+}
+
+void Mmu::watch_host() {
+  if (space_.generation() != generation_) [[unlikely]]
+    forget_everything();
+  if (code_marks_seen_ == memory_.code_marks()) [[likely]]
+    return;
+  code_marks_seen_ = memory_.code_marks();
+  flush_engine();
 }
 
 void Mmu::set_satp(std::uint64_t satp) {

@@ -35,6 +35,15 @@ struct Translated {
   bool implicit_write = false;
 };
 
+/// What an Mmu is plugged into. All outlive it.
+struct MmuParts {
+  HostMemory& memory;
+  AddressSpace& space;
+  Engine& engine;
+  BlockCounts& blocks;
+  CodeListener& listener;  ///< the one that drops this engine's translations
+};
+
 /// Answers the engine's TLB misses from the guest's tables and the monitor's.
 ///
 /// The engine stops checking stores against translated code in a TLB entry without X once it has
@@ -43,12 +52,14 @@ struct Translated {
 /// Invariant (M1): an entry of a host page that holds translated code always has X, so its stores
 /// stay checked; any other entry that may be written has no X. The first fetch from a page that has
 /// been granted for writing since the last flush flushes the TLB.
+/// Invariant (M3): of a page marked kCode, by whichever engine, only a store is granted W, and then
+/// the other engines drop their translations of it. A mark by another engine flushes the TLB before
+/// the guest runs on.
 /// Invariant (M2): blocks are counted from slots only in pages whose fetch was legal: code_pages_
 /// has the page, and no entry of it got X by (M1) alone.
 class Mmu {
  public:
-  /// All outlive this.
-  Mmu(HostMemory& memory, AddressSpace& space, Engine& engine, BlockCounts& blocks);
+  explicit Mmu(const MmuParts& parts);
 
   /// The state of the hart that runs. Translations of other address spaces are kept.
   void set_satp(std::uint64_t satp);
@@ -90,10 +101,13 @@ class Mmu {
   void fence_all();
   /// Another hart, or another G-stage table: nothing remembered holds.
   void forget_everything();
-  /// Forgets what depends on G-stage mappings where they have changed.
-  void watch_generation() {
-    if (space_.generation() != generation_) [[unlikely]]
-      forget_everything();
+  /// Forgets what depends on G-stage mappings where they have changed, and on which pages hold code
+  /// where another engine has translated some.
+  void watch_host();
+  /// The engine has dropped its translations of the host page at `page`.
+  void drop_code(HostPhys page);
+  [[nodiscard]] bool has_code(HostPhys page) const {
+    return has_code_[host_page_of(page.raw())] != 0;
   }
   /// Empties the engine's TLB; what is remembered here stays.
   void flush_engine();
@@ -172,6 +186,11 @@ class Mmu {
   };
   [[nodiscard]] Walk walk(std::uint64_t va, AccessKind access, const VsContext& context, bool mark);
   void remember(std::uint64_t va, const Walk& walk);
+  void become_code(std::uint64_t host_page);
+  void write_to_code(std::uint64_t host_page);
+  [[nodiscard]] std::uint64_t host_page_of(std::uint64_t hpa) const {
+    return (hpa - memory_.base().raw()) >> 12;
+  }
   void new_tag();
   void drop_code_page(std::uint64_t page);
 
@@ -179,6 +198,7 @@ class Mmu {
   AddressSpace& space_;
   Engine& engine_;
   BlockCounts& blocks_;
+  CodeListener& listener_;
 
   std::uint64_t satp_ = 0;
   std::uint64_t tag_ = 0;
@@ -186,6 +206,7 @@ class Mmu {
   std::array<AddressSpaceTag, kSpaces> spaces_{};
   std::size_t next_space_ = 0;
   std::uint64_t generation_ = 0;
+  std::uint64_t code_marks_seen_ = 0;
   std::uint64_t root_ = 0;
   unsigned levels_ = 3;
 

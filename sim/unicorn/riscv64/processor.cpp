@@ -60,7 +60,7 @@ Processor::Processor(Engine engine, Env& env, HostMemory& memory, Clock& clock, 
       env_(env),
       memory_(memory),
       clock_(clock),
-      mmu_(memory, space, engine_, blocks_) {
+      mmu_({memory, space, engine_, blocks_, *this}) {
   static_cast<void>(drop_exit_checks(engine_.get()));
   add_hooks();
   // The engine starts in M-mode. It delivers nothing by itself but interrupts.
@@ -363,6 +363,7 @@ std::uint32_t Processor::instruction_at(std::uint64_t va) {
 
 // Not at once: it may come from a walk inside a hook.
 void Processor::code_page_written(HostPhys page) {
+  if (!mmu_.has_code(page)) return;
   changed_code_.push_back(page);
   hot_.limit = 0;
 }
@@ -377,6 +378,7 @@ void Processor::invalidate_code() {
     }
   });
   identity_ = false;
+  for (const HostPhys page : pages) mmu_.drop_code(page);
 }
 
 }  // namespace retrap::unicorn::riscv64

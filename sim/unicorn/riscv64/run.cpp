@@ -27,7 +27,7 @@ const RawExit& Hart::run() {
 
 [[gnu::always_inline]] inline void Processor::run(Hart& hart) {
   activate(hart);
-  mmu_.watch_generation();
+  mmu_.watch_host();
   hot_.count = clock_.retired();
   limit_ = clock_.stop_at();
   spurious_ = 0;
