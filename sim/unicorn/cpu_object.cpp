@@ -3,11 +3,14 @@
 
 #include <fcntl.h>
 #include <malloc.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <optional>
+#include <vector>
 
 namespace retrap::unicorn {
 namespace {
@@ -16,34 +19,39 @@ namespace {
 constexpr std::size_t kObjectBytes = std::size_t{64} << 10;
 constexpr std::size_t kHostPage = 4096;
 
-/// Says whether memory can be read, without reading it: the system refuses to copy from it.
-class ReadableMemory {
+/// Copies memory that may not be there. The system does it: no signal where nothing is mapped, and
+/// nothing that a sanitizer could object to in the middle of somebody else's object.
+class MemoryReader {
  public:
-  ReadableMemory() {
+  MemoryReader() {
     if (pipe2(ends_.data(), O_CLOEXEC | O_NONBLOCK) != 0) ends_ = {-1, -1};
   }
-  ~ReadableMemory() {
+  ~MemoryReader() {
     for (const int end : ends_) {
       if (end >= 0) close(end);
     }
   }
-  ReadableMemory(const ReadableMemory&) = delete;
-  ReadableMemory& operator=(const ReadableMemory&) = delete;
+  MemoryReader(const MemoryReader&) = delete;
+  MemoryReader& operator=(const MemoryReader&) = delete;
 
-  [[nodiscard]] bool has(const std::byte* at) const {
-    if (::write(ends_[1], at, 1) != 1) return false;
-    std::byte copied{};
-    return ::read(ends_[0], &copied, 1) == 1;
-  }
-  /// Bytes from `at` on, up to `limit`: a page is readable, or not.
-  [[nodiscard]] std::size_t size_at(const std::byte* at, std::size_t limit) const {
+  /// The bytes from `at` on, as far as they can be read. Valid until the next call.
+  [[nodiscard]] std::span<const std::byte> read(const std::byte* at) {
     std::size_t size = 0;
-    while (size < limit && has(at + size)) size += kHostPage;
-    return size == 0 || has(at + size - 1) ? size : size - kHostPage;
+    while (size + kHostPage <= copy_.size() && read_page(at + size, copy_.data() + size)) {
+      size += kHostPage;
+    }
+    return {copy_.data(), size};
   }
 
  private:
+  [[nodiscard]] bool read_page(const std::byte* from, std::byte* to) const {
+    // Not ::write(): sanitizers replace it and look at what it is given.
+    if (::syscall(SYS_write, ends_[1], from, kHostPage) != ssize_t{kHostPage}) return false;
+    return ::read(ends_[0], to, kHostPage) == ssize_t{kHostPage};
+  }
+
   std::array<int, 2> ends_{};
+  std::vector<std::byte> copy_ = std::vector<std::byte>(kObjectBytes);
 };
 
 std::uint64_t word_at(const std::byte* at) {
@@ -52,16 +60,16 @@ std::uint64_t word_at(const std::byte* at) {
   return word;
 }
 
-/// Where `pattern` is in the `size` bytes at `object`, with `needed` bytes from there on.
-std::byte* find_in(std::byte* object, std::size_t size, std::span<const std::byte> pattern,
-                   std::size_t needed) {
+/// Where `pattern` is in `object`, with `needed` bytes from there on.
+std::optional<std::size_t> find_in(std::span<const std::byte> object,
+                                   std::span<const std::byte> pattern, std::size_t needed) {
   const std::size_t last = pattern.size() - sizeof(std::uint64_t);
   const std::uint64_t wanted = word_at(pattern.data() + last);
-  for (std::size_t at = 0; at + needed <= size; at += sizeof(std::uint64_t)) {
-    if (word_at(object + at + last) != wanted) continue;
-    if (std::memcmp(object + at, pattern.data(), pattern.size()) == 0) return object + at;
+  for (std::size_t at = 0; at + needed <= object.size(); at += sizeof(std::uint64_t)) {
+    if (word_at(object.data() + at + last) != wanted) continue;
+    if (std::memcmp(object.data() + at, pattern.data(), pattern.size()) == 0) return at;
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -69,7 +77,7 @@ std::byte* find_in(std::byte* object, std::size_t size, std::span<const std::byt
 // A uc_engine has a pointer to its CPU, which comes from the same heap: pointers near its own
 // address are tried first, then the others.
 std::byte* find_in_cpu(uc_engine* uc, std::span<const std::byte> pattern, std::size_t size) {
-  const ReadableMemory readable;
+  MemoryReader memory;
   const auto* const words = reinterpret_cast<const std::byte*>(uc);
   const std::size_t words_size = malloc_usable_size(uc);
   const std::uint64_t region = word_at(reinterpret_cast<const std::byte*>(&words)) >> 32;
@@ -79,9 +87,8 @@ std::byte* find_in_cpu(uc_engine* uc, std::span<const std::byte> pattern, std::s
       if (word < kHostPage || word % 16 != 0 || (word >> 32 == region) != near) continue;
       std::byte* object = nullptr;
       std::memcpy(&object, words + at, sizeof object);
-      const std::size_t object_size = readable.size_at(object, kObjectBytes);
-      std::byte* const found = find_in(object, object_size, pattern, size);
-      if (found != nullptr) return found;
+      const auto found = find_in(memory.read(object), pattern, size);
+      if (found) return object + *found;
     }
   }
   return nullptr;
