@@ -12,6 +12,12 @@ namespace {
 // Which writes to control registers exit; see guest_mode.cpp.
 constexpr std::uint16_t kCrWrites = 1U << 0 | 1U << 4 | 1U << 8;
 
+/// So many instructions in a row that faulted at the start of a long block make it go by steps.
+constexpr std::uint32_t kCrawl = 8;
+
+/// A slice of so many goes by steps from the start: a block of the engine is longer than that.
+constexpr std::uint64_t kFewInstructions = 4;
+
 }  // namespace
 
 Result<std::unique_ptr<Core>> Core::make(HostMemory& memory, Clock& clock,
@@ -78,7 +84,8 @@ const RawExit& Core::run(Vcpu& cpu) {
   load(cpu);
   counter_.set_count(clock_.retired());
   limit_ = clock_.stop_at();
-  cutting_ = step_once_ = false;
+  cutting_ = limit_ - counter_.count() <= kFewInstructions;
+  step_once_ = false;
   for (;;) {
     if (before_entry(cpu) == Next::Exit) return cpu.exit;
     enter(cpu);
@@ -97,9 +104,9 @@ Completion Core::complete_on(Vcpu& cpu, std::span<const ScratchPage> pages) {
     drop_stale();
     begin_step(cpu);
     enter(cpu);
-    const bool retired = stop_ == Stop::Block || stop_ == Stop::Cut;
+    if (step_retired_) break;
     next = after_stop(cpu);
-    if (retired || next == Next::Exit || cpu.pending) break;
+    if (next == Next::Exit || cpu.pending) break;
   } while (counter_.count() == clock_.retired());
   if (next == Next::Exit) {
     result = cpu.exit.code == SvmExit::NestedPageFault ? Completion::NestedFault
@@ -177,10 +184,16 @@ Core::Next Core::before_entry(Vcpu& cpu) {
   if (window_wanted_ && (cpu.env.head().eflags & rflags::kIf) != 0 && !cpu.env.in_shadow()) {
     return leave(cpu, {.code = SvmExit::Vintr});
   }
-  // A REP instruction runs as blocks of one iteration anyway; in a step its last one would be
-  // merged with the end.
-  if (step_once_ || cutting_) {
-    if (!is_repeated_string(decode_at_rip(cpu.env))) begin_step(cpu);
+  // RF ends with the first instruction; in a block of the engine it would last to the end.
+  const bool resumes = (cpu.env.head().eflags & rflags::kRf) != 0;
+  if (step_once_ || cutting_ || resumes || crawl_ > kCrawl) {
+    // A REP instruction runs as blocks of one iteration anyway; in a step its last one would be
+    // merged with the end.
+    if (!is_repeated_string(decode_at_rip(cpu.env))) {
+      begin_step(cpu);
+    } else {
+      cpu.env.head().eflags &= ~rflags::kRf;
+    }
     step_once_ = false;
   }
   return Next::Resume;
@@ -202,7 +215,22 @@ void Core::enter(Vcpu& cpu) {
     stop_ = mmu_.pending().kind == MemoryFault::Kind::None ? Stop::None : Stop::Memory;
     interrupt_ = static_cast<std::uint32_t>(error);
   }
+  note_crawl(cpu.env);
   if (step_ != Step::Off) end_step(cpu);
+}
+
+// Where each instruction of a long block leaves at once, every entry would have the rest of the
+// block translated, for nothing.
+void Core::note_crawl(const Env& env) {
+  constexpr std::uint32_t kLongBlock = 32;
+  const Block& block = counter_.current();
+  const bool fault = stop_ == Stop::Memory && !mmu_.pending().fetch;
+  const bool first = block.instructions >= kLongBlock && block.pc == env.linear_rip();
+  if (fault && (first || step_ != Step::Off)) {
+    ++crawl_;
+  } else {
+    crawl_ = 0;
+  }
 }
 
 void Core::take_state(Vcpu& cpu) {
@@ -232,15 +260,19 @@ void Core::take_state(Vcpu& cpu) {
 void Core::begin_step(Vcpu& cpu) {
   step_ = Step::Armed;
   step_shadow_ = cpu.env.in_shadow();
-  step_begins_shadow_ = begins_shadow(decode_at_rip(cpu.env));
+  const Instruction in = decode_at_rip(cpu.env);
+  step_begins_shadow_ = begins_shadow(in);
+  step_is_trapped_ = is_trapped(in);
   cpu.env.head().hflags |= hf::kInhibit;
 }
 
 void Core::end_step(Vcpu& cpu) {
+  // Also where the next instruction cannot be fetched.
+  const bool fetch = stop_ == Stop::Memory && mmu_.pending().fetch;
+  step_retired_ = stop_ == Stop::Block || (fetch && step_ == Step::Running);
   step_ = Step::Off;
   std::uint32_t& flags = cpu.env.head().hflags;
-  const bool retired = stop_ == Stop::Block || stop_ == Stop::Cut;
-  const bool shadow = retired ? step_begins_shadow_ && !step_shadow_ : step_shadow_;
+  const bool shadow = step_retired_ ? step_begins_shadow_ && !step_shadow_ : step_shadow_;
   flags = shadow ? flags | hf::kInhibit : flags & ~hf::kInhibit;
 }
 
@@ -250,7 +282,7 @@ Core::Next Core::after_stop(Vcpu& cpu) {
       if (sites_.has_noted() && sites_.install(stopped_block_)) counter_.forget_all();
       return Next::Resume;
     case Stop::Cut: cutting_ = true; return Next::Resume;
-    case Stop::CodeBase:
+    case Stop::Odd:
       check(uc_ctl_remove_cache(engine_.get(), stopped_block_, stopped_block_ + 1), "remove_cache");
       return Next::Resume;
     case Stop::Interrupt: return on_interrupt_stop(cpu);

@@ -51,7 +51,7 @@ class Core final : CodeListener {
     None,
     Block,      ///< in front of a block: look again at everything
     Cut,        ///< the same, and the block reaches beyond the limit
-    CodeBase,   ///< the same, and the block is not where the guest is
+    Odd,        ///< the same, in a state for which no block may be kept
     Interrupt,  ///< UC_HOOK_INTR with interrupt_
     PortIo,
     Syscall,
@@ -98,6 +98,7 @@ class Core final : CodeListener {
   Next before_entry(Vcpu& cpu);
   void enter(Vcpu& cpu);
   void take_state(Vcpu& cpu);
+  void note_crawl(const Env& env);
   void note_standstill(Vcpu& cpu);
   Next after_stop(Vcpu& cpu);
   Next leave(Vcpu& cpu, const RawExit& exit);
@@ -111,6 +112,7 @@ class Core final : CodeListener {
 
   // What stops mean: core_stops.cpp.
   Next on_memory_stop(Vcpu& cpu);
+  void repair_flags(Env& env);
   Next on_fetch_fault(Vcpu& cpu, const MemoryFault& fault);
   Next on_nested_fault(Vcpu& cpu, const MemoryFault& fault);
   Next on_interrupt_stop(Vcpu& cpu);
@@ -127,6 +129,7 @@ class Core final : CodeListener {
   Next do_sysenter(Vcpu& cpu);
   Next do_trapped(Vcpu& cpu);
   Next do_cmpxchg_wide(Vcpu& cpu, const Instruction& instruction);
+  Next do_rotate_through_carry(Vcpu& cpu, const Instruction& instruction);
   Next do_write_cr(Vcpu& cpu, unsigned number, const Instruction& instruction);
   Next do_write_dr(Vcpu& cpu, unsigned number, const Instruction& instruction);
 
@@ -153,6 +156,9 @@ class Core final : CodeListener {
   bool step_once_ = false;    ///< the next entry runs one instruction
   bool step_shadow_ = false;  ///< the interrupt shadow in front of that
   bool step_begins_shadow_ = false;
+  bool step_is_trapped_ = false;  ///< the engine must not execute it
+  bool step_retired_ = false;     ///< what the latest step came to
+  std::uint32_t crawl_ = 0;       ///< faults in a row without an instruction between them
   std::uint32_t interrupt_ = 0;
   std::uint64_t limit_ = 0;
   bool window_wanted_ = false;

@@ -59,7 +59,15 @@ void Core::on_edge(uc_engine* /*uc*/, uc_tb* made, uc_tb* /*from*/, void* self) 
 void Core::slow_block(std::uint64_t pc, std::uint32_t size) {
   if (mode_.entering()) return;
   if (step_ != Step::Off) {
-    if (step_ == Step::Running) return stop_at_block(Stop::Block);
+    if (step_ == Step::Running) {
+      // An instruction that hits its own bytes is translated anew before it does anything.
+      if (pc == counter_.current().pc) {
+        hook_env_.save_head();
+        if (hook_env_.in_shadow()) return;
+      }
+      return stop_at_block(Stop::Block);
+    }
+    if (step_is_trapped_) return stop_at_block(Stop::Trapped);
     step_ = Step::Running;
     return counter_.enter_slow({pc, size, 1});
   }
@@ -67,9 +75,10 @@ void Core::slow_block(std::uint64_t pc, std::uint32_t size) {
   std::uint32_t instructions = 0;
   if (known == nullptr || !known->inspected || known->block.instructions == 0) {
     hook_env_.save_head();
-    if (hook_env_.has_code_base()) {
+    const bool resumes = (hook_env_.head().eflags & rflags::kRf) != 0;
+    if (resumes || hook_env_.has_code_base()) {
       stopped_block_ = pc;
-      return stop_at_block(Stop::CodeBase);
+      return stop_at_block(Stop::Odd);
     }
     instructions = inspect_block(pc, size);
     if (sites_.has_noted()) {

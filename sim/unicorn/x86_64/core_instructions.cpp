@@ -25,6 +25,27 @@ unsigned moved_register(const Instruction& in) {
   return in.rm() | ((in.rex & 1) != 0 ? 8U : 0U);
 }
 
+/// What RCL and RCR turn: an operand and the carry in front of it.
+struct Rotation {
+  std::uint64_t value;
+  bool carry;
+  bool moved = false;
+};
+
+Rotation rotate_through_carry(Rotation at, unsigned bits, bool left, std::uint64_t count) {
+  count &= bits == 64 ? 63 : 31;
+  if (bits < 32) count %= bits + 1;
+  at.moved = count != 0;
+  for (; count != 0; --count) {
+    const bool out = has_bit(at.value, left ? bits - 1 : 0);
+    at.value = left ? at.value << 1 | (at.carry ? 1 : 0)
+                    : at.value >> 1 | std::uint64_t{at.carry} << (bits - 1);
+    at.value &= low_bits(bits);
+    at.carry = out;
+  }
+  return at;
+}
+
 }  // namespace
 
 Core::Next Core::do_syscall(Vcpu& cpu) {
@@ -76,6 +97,7 @@ Core::Next Core::do_sysenter(Vcpu& cpu) {
 Core::Next Core::do_trapped(Vcpu& cpu) {
   settle_count(cpu.env);
   const Instruction in = decode_at_rip(cpu.env);
+  if (is_rotate_through_carry(in)) return do_rotate_through_carry(cpu, in);
   if (is_trapped(in) && in.has_memory_operand()) return do_cmpxchg_wide(cpu, in);
   return raise(cpu, Event::exception(kInvalidOpcode));  // CPUID has neither RDRAND nor RDSEED
 }
@@ -116,6 +138,39 @@ Core::Next Core::do_cmpxchg_wide(Vcpu& cpu, const Instruction& in) {
     reg(Gpr::Rax) = old[0];
     reg(Gpr::Rdx) = old[1];
     head.eflags &= ~rflags::kZf;
+  }
+  retire(cpu, cpu.env.code64() ? next : next & 0xffff'ffff);
+  return Next::Resume;
+}
+
+Core::Next Core::do_rotate_through_carry(Vcpu& cpu, const Instruction& in) {
+  if (in.lock) return raise(cpu, Event::exception(kInvalidOpcode));
+  EnvHead& head = cpu.env.head();
+  const std::uint64_t next = head.eip + in.length;
+  const std::uint64_t linear = operand_address(in, head, next);
+  const Privilege privilege = cpu.env.cpl() == 3 ? Privilege::User : Privilege::Supervisor;
+  const std::size_t size = (in.opcode & 1) == 0 ? 1 : in.operand_bytes;
+  std::array<std::byte, 8> bytes{};
+  const auto operand = std::span(bytes).first(size);
+  LinearMemory memory(mmu_, cpu.env);
+  if (!memory.read_for_write(linear, operand, privilege)) {
+    return fault_in_instruction(cpu, memory.fault());
+  }
+  std::uint64_t value = 0;
+  std::memcpy(&value, bytes.data(), sizeof value);
+  value = little_endian(value);
+  const bool left = in.reg() == 2;
+  const std::uint64_t rcx = head.regs[static_cast<unsigned>(Gpr::Rcx)];
+  const std::uint64_t given = in.opcode < 0xd0 ? in.immediate8 : in.opcode < 0xd2 ? 1 : rcx;
+  const Rotation done = rotate_through_carry({value, (head.eflags & rflags::kCf) != 0},
+                                             static_cast<unsigned>(8 * size), left, given);
+  const std::uint64_t result = little_endian(done.value);
+  std::memcpy(bytes.data(), &result, sizeof result);
+  if (!memory.write(linear, operand, privilege)) return fault_in_instruction(cpu, memory.fault());
+  if (done.moved) {
+    const bool overflow = has_bit(done.value ^ value, static_cast<unsigned>(8 * size - 1));
+    head.eflags &= ~(rflags::kCf | rflags::kOf);
+    head.eflags |= (done.carry ? rflags::kCf : 0) | (overflow ? rflags::kOf : 0);
   }
   retire(cpu, cpu.env.code64() ? next : next & 0xffff'ffff);
   return Next::Resume;

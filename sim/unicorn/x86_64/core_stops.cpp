@@ -1,5 +1,6 @@
 // What it means that the engine stopped: an exit, an event for the guest, or nothing.
 #include "sim/unicorn/x86_64/core.h"
+#include "sim/unicorn/x86_64/lazy_flags.h"
 #include "sim/unicorn/x86_64/port_io.h"
 
 namespace retrap::unicorn::x86_64 {
@@ -44,6 +45,7 @@ Core::Next Core::on_memory_stop(Vcpu& cpu) {
     if (fault.kind == MemoryFault::Kind::CodeBase) return Next::Resume;
     return on_fetch_fault(cpu, fault);
   }
+  repair_flags(cpu.env);
   settle_count(cpu.env);
   if (fault.kind == MemoryFault::Kind::StaleCode) {
     mmu_.drop_code(fault.page);
@@ -53,6 +55,22 @@ Core::Next Core::on_memory_stop(Vcpu& cpu) {
   // What is read first and then written faults as a write.
   if (is_read_modify_write(decode_at_rip(cpu.env))) fault.error |= npf::kWrite;
   return fault_in_instruction(cpu, fault);
+}
+
+void Core::repair_flags(Env& env) {
+  const Instruction in = decode_at_rip(env);
+  if (!is_setcc_to_memory(in)) return;
+  EnvHead& head = env.head();
+  const Block& block = counter_.current();
+  const std::uint64_t rip = env.linear_rip();
+  std::array<std::uint8_t, kPageSize + 16> bytes;
+  std::size_t count = 0;
+  if (block.holds(rip)) {
+    const std::size_t wanted = std::min<std::size_t>(rip - block.pc, bytes.size());
+    count = mmu_.read_code(head, block.pc, std::span(bytes).first(wanted));
+  }
+  if (!has_flags_in_source(in, head.cc_op, std::span(bytes).first(count), env.code_bytes())) return;
+  head.eflags = (head.eflags & ~rflags::kStatus) | (head.cc_src & rflags::kStatus);
 }
 
 Core::Next Core::fault_in_instruction(Vcpu& cpu, const MemoryFault& fault) {

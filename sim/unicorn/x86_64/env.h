@@ -26,10 +26,12 @@ inline constexpr std::uint32_t kGuest = 1U << 21;  ///< in SVM guest mode
 
 namespace rflags {
 inline constexpr std::uint64_t kStatus = 0x8d5;  ///< OF SF ZF AF PF CF
+inline constexpr std::uint64_t kCf = 1;
 inline constexpr std::uint64_t kZf = 1U << 6;
 inline constexpr std::uint64_t kTf = 1U << 8;
 inline constexpr std::uint64_t kIf = 1U << 9;
 inline constexpr std::uint64_t kDf = 1U << 10;
+inline constexpr std::uint64_t kOf = 1U << 11;
 inline constexpr std::uint64_t kNt = 1U << 14;
 inline constexpr std::uint64_t kRf = 1U << 16;
 inline constexpr std::uint64_t kVm = 1U << 17;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <string_view>
+#include <utility>
 
 namespace retrap::unicorn::x86_64 {
 namespace {
@@ -96,6 +97,12 @@ struct Prefixes {
 std::uint8_t read_prefixes(Reader& reader, unsigned code_bytes, Instruction& out, Prefixes& seen) {
   for (unsigned i = 0; i < kMaxLength; ++i) {
     const std::uint8_t byte = reader.next();
+    if (code_bytes == 8 && (byte & 0xf0) == 0x40) {
+      out.rex = byte;
+      continue;
+    }
+    // A REX prefix counts only directly in front of the opcode (APM volume 3, 1.2.7).
+    const std::uint8_t rex = std::exchange(out.rex, std::uint8_t{0});
     switch (byte) {
       case 0x26:
       case 0x2e:
@@ -113,10 +120,7 @@ std::uint8_t read_prefixes(Reader& reader, unsigned code_bytes, Instruction& out
       case 0xf3: out.repeat = byte; continue;
       default:   break;
     }
-    if (code_bytes == 8 && (byte & 0xf0) == 0x40) {
-      out.rex = byte;  // the translator takes the last one, wherever it stands
-      continue;
-    }
+    out.rex = rex;
     return byte;
   }
   return 0x90;
@@ -157,7 +161,7 @@ void read_operands(Reader& reader, char letter, Instruction& out) {
     case '1': out.immediate8 = static_cast<std::uint8_t>(reader.number(1)); break;
     case 'b':
       read_modrm(reader, out);
-      reader.number(1);
+      out.immediate8 = static_cast<std::uint8_t>(reader.number(1));
       break;
     case 'w': reader.number(2); break;
     case 'e': reader.number(3); break;

@@ -29,7 +29,7 @@ struct Instruction {
   std::uint8_t address_bytes = 8;     ///< 2, 4 or 8
   bool has_modrm = false;
   bool lock = false;
-  std::uint8_t immediate8 = 0;  ///< of a byte immediate without ModRM
+  std::uint8_t immediate8 = 0;  ///< where the instruction ends with one byte
   std::int32_t displacement = 0;
 
   [[nodiscard]] constexpr unsigned mod() const { return modrm >> 6; }
@@ -63,6 +63,13 @@ struct Instruction {
 
 /// MOVS, STOS, LODS, CMPS, SCAS, INS and OUTS with a REP prefix.
 [[nodiscard]] bool is_repeated_string(const Instruction& instruction);
+
+/// RCL and RCR.
+[[nodiscard]] constexpr bool is_rotate_through_carry(const Instruction& instruction) {
+  const std::uint8_t opcode = instruction.opcode;
+  const bool shifts = (opcode & 0xfe) == 0xc0 || (opcode & 0xfc) == 0xd0;
+  return instruction.map == OpcodeMap::One && shifts && (instruction.reg() & 6) == 2;
+}
 
 /// The linear address of the ModRM memory operand. `next_rip` is the RIP behind the instruction.
 [[nodiscard]] std::uint64_t operand_address(const Instruction& instruction, const EnvHead& head,
