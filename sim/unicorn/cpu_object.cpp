@@ -27,6 +27,8 @@ class MemoryReader {
     if (pipe2(ends_.data(), O_CLOEXEC | O_NONBLOCK) != 0) ends_ = {-1, -1};
   }
   ~MemoryReader() {
+    // The next search must not find what this one has found in freed memory.
+    ::explicit_bzero(copy_.data(), copy_.size());
     for (const int end : ends_) {
       if (end >= 0) close(end);
     }
