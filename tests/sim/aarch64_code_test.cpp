@@ -74,6 +74,124 @@ TEST(APatch, TakesEffectAfterIcOfEverything) {
   EXPECT_EQ(m.cpu().x(0), 3u);
 }
 
+TEST(APatch, NeedsNoIc) {
+  SmallMachine m({{"bl .+0x1000", 0x94000400},
+                  {"str w3, [x20]", 0xb9000283},
+                  {"bl .+0xff8", 0x940003fe},
+                  {"hvc #7", 0xd40000e2}});
+  m.load(kFunctions, kReturnOne);
+  m.enable_stage1(0, [](std::uint64_t page) {
+    return page == kAlias ? kFunctions | 0x403 | kPxn : page | 0x403 | kPxn;
+  });
+  m.cpu().set_x(20, kAlias);
+  m.cpu().set_x(3, kMovX0Three);
+
+  ASSERT_EQ(hvc_of(m.run()), 7u);
+  EXPECT_EQ(m.cpu().x(0), 3u);
+}
+
+/// A store to what follows it in its own block.
+struct OwnPatch {
+  const char* name;
+  Program program;        ///< x20 is kCode, w3 is mov x0, #3
+  std::uint64_t x0;       ///< afterwards
+  std::uint64_t retired;  ///< with the hvc
+};
+void PrintTo(const OwnPatch& patch, std::ostream* out) {
+  *out << patch.name;
+}
+class AStoreToItsOwnBlock : public ::testing::TestWithParam<OwnPatch> {};
+
+TEST_P(AStoreToItsOwnBlock, IsSeenByTheNextInstructionHoweverTheRunIsSliced) {
+  const OwnPatch& patch = GetParam();
+  for (const std::uint64_t slice : {1000u, 1u, 2u, 3u}) {
+    SmallMachine m(patch.program);
+    m.load(kFunctions, kReturnOne);
+    m.cpu().set_x(20, SmallMachine::kCode);
+    m.cpu().set_x(21, kFunctions);
+    m.cpu().set_x(3, kMovX0Three);
+    m.cpu().set_x(4, std::uint64_t{kMovX0Three} << 32 | 0xd503'201f);
+
+    RawExit exit = m.run(slice);
+    while (exit.kind == RawExit::Kind::Stopped && m.clock.retired() < 100) exit = m.run(slice);
+
+    EXPECT_EQ(hvc_of(exit), 7u) << slice;
+    EXPECT_EQ(m.cpu().x(0), patch.x0) << slice;
+    EXPECT_EQ(m.clock.retired(), patch.retired) << slice;
+  }
+}
+
+const std::vector<OwnPatch> kOwnPatches = {
+    {"a word",
+     {{"str w3, [x20, #4]", 0xb9000683}, {"mov x0, #1", 0xd2800020}, {"hvc #7", 0xd40000e2}},
+     3,
+     3},
+    {"a pair: nop, and mov x0, #3",
+     {{"stp x4, x4, [x20, #8]", 0xa9009284},
+      {"nop", 0xd503201f},
+      {"mov x0, #1", 0xd2800020},
+      {"mov x0, #1", 0xd2800020},
+      {"mov x0, #1", 0xd2800020},
+      {"mov x0, #1", 0xd2800020},
+      {"hvc #7", 0xd40000e2}},
+     3,
+     7},
+    {"a loop that counts in its own instruction",
+     {{"ldr w5, [x20, #12]", 0xb9400e85},
+      {"add w5, w5, #0x20", 0x110080a5},
+      {"str w5, [x20, #12]", 0xb9000e85},
+      {"mov x0, #0", 0xd2800000},
+      {"cmp x0, #4", 0xf100101f},
+      {"b.ne .-20", 0x54ffff61},
+      {"hvc #7", 0xd40000e2}},
+     4,
+     25},
+    {"data in the page of the code",
+     {{"str x3, [x20, #0x800]", 0xf9040283},
+      {"ldr x0, [x20, #0x800]", 0xf9440280},
+      {"hvc #7", 0xd40000e2}},
+     kMovX0Three,
+     3},
+    {"half of it in the next page, which has code, too",
+     {{"bl .+0x1000", 0x94000400},
+      {"stur x4, [x21, #-4]", 0xf81fc2a4},
+      {"bl .+0xff8", 0x940003fe},
+      {"hvc #7", 0xd40000e2}},
+     3,
+     8},
+};
+INSTANTIATE_TEST_SUITE_P(OfEveryKind, AStoreToItsOwnBlock, ::testing::ValuesIn(kOwnPatches));
+
+/// Two engines over the same memory, as two VMs that share every page.
+struct SharedMachine : SmallMachine {
+  explicit SharedMachine(const Program& program) : SmallMachine(program) {
+    clock.set_slice_end(kNever);
+    const CpuSetup setup{.mpidr = 0x8000'0000, .timer = &timer};
+    other_set = std::move(*other_hardware->create({&setup, 1}, space));
+  }
+  Cpu& other() { return other_set->cpu(0); }
+
+  std::unique_ptr<Hardware> other_hardware = unicorn::aarch64::make_unicorn_hardware(memory, clock);
+  std::unique_ptr<CpuSet> other_set;
+};
+
+TEST(APageThatVmsShare, HasTheCodeThatTheOtherVmWrites) {
+  constexpr std::uint64_t kWriter = SmallMachine::kCode + 0x2000;
+  SharedMachine m({{"bl .+0x1000", 0x94000400}, {"hvc #7", 0xd40000e2}, {"b .-8", 0x17fffffe}});
+  m.load(kFunctions, kReturnOne);
+  m.load(kWriter, {{"str w3, [x20]", 0xb9000283}, {"hvc #8", 0xd4000102}, {"b .-8", 0x17fffffe}});
+  m.other().set_pc(kWriter);
+  m.other().set_x(20, kFunctions);
+
+  for (std::uint64_t value = 0; value < 5; ++value) {
+    // Written while it has translations, and while the writer's own TLB has the page.
+    m.other().set_x(3, 0xd280'0000 | value << 5);
+    ASSERT_EQ(hvc_of(m.other().run()), 8u);
+    ASSERT_EQ(hvc_of(m.cpu().run()), 7u);
+    EXPECT_EQ(m.cpu().x(0), value);
+  }
+}
+
 TEST(CodeThatTheHostWrites, TakesEffectAtTheNextRun) {
   SmallMachine m({{"mov x0, #1", 0xd2800020}, {"hvc #7", 0xd40000e2}, {"b .-8", 0x17fffffe}});
   ASSERT_EQ(hvc_of(m.run()), 7u);

@@ -25,13 +25,17 @@ const RawExit& Core::run(CpuContext& cpu) {
     generation_ = space_.generation();
     mmu_.forget_stage2();
     code_pages_.forget();
-    engine_.flush_tlb();
+    flush_tlb();
   }
+  if (one_store_ != kNoPage) close_code_page();
+  // Another engine may have translated what this one may write.
+  if (memory_.code_marks() != code_marks_) flush_tlb();
   retired_ = clock_.retired();
   limit_ = clock_.stop_at();
   set_stepping(false);
   loop();
   clock_.retire_to(retired_);
+  code_marks_ = memory_.code_marks();
   return exit_;
 }
 
@@ -59,6 +63,8 @@ const RawExit& Core::run(CpuContext& cpu) {
 }
 
 Core::Next Core::after_stop(uc_err error, std::uint64_t started_at) {
+  if (one_store_ != kNoPage) [[unlikely]]
+    close_code_page();
   if (stepping_ || deferred_) [[unlikely]] {
     current_->pc = registers_.pc();
     const bool step_done = stepping_ && exception_number_ == kUndefined && is_step_done(started_at);
@@ -72,7 +78,7 @@ Core::Next Core::after_stop(uc_err error, std::uint64_t started_at) {
     current_->pc = refusal_.access == AccessType::Fetch ? registers_.pc() : refusal_.pc;
     // A fetch fails between two blocks: the one before has run to its end.
     if (refusal_.access != AccessType::Fetch && !uncount()) return fail(kLost);
-    return on_refusal();
+    return refusal_.to_code ? open_code_page() : on_refusal();
   }
   current_->pc = registers_.pc();
   if (exception_number_ >= 0) {
@@ -100,7 +106,7 @@ Core::Next Core::after_attention() {
   if (attention_.aarch32) return fail(kLost);
   if (attention_.misaligned || attention_.in_window) {
     // Such a block must be looked at again when it comes again: it may not stay translated.
-    lines_.invalidate_everything();
+    translations_.drop_everything();
   }
   // At the limit the fault is what happens after it.
   if (retired_ >= limit_) return Next::GoOn;
@@ -171,7 +177,8 @@ void Core::take_interrupt() {
 void Core::apply_pending() {
   code_pages_.forget();
   add_wanted_hooks();
-  if (lines_.pending()) lines_.apply(engine_);
+  if (translations_.pending()) translations_.apply(engine_);
+  if (flush_wanted_) flush_tlb();
 }
 
 // False where the engine stopped outside the block that it was in: it is in a state that is not
@@ -200,7 +207,7 @@ void Core::switch_to(CpuContext& cpu) {
   current_ = &cpu;
   regime_valid_ = false;
   code_pages_.forget();
-  engine_.flush_tlb();
+  flush_tlb();
 }
 
 void Core::load_regime() {
@@ -275,7 +282,7 @@ void Core::set_sysreg(CpuContext& cpu, SysReg reg, std::uint64_t value) {
       regs.set_sysreg(reg, value);
       regime_valid_ = false;
       code_pages_.forget();
-      engine_.flush_tlb();
+      flush_tlb();
       return;
     default: regs.set_sysreg(reg, value);
   }
@@ -298,7 +305,7 @@ Walk Core::stage1(CpuContext& cpu, std::uint64_t va, unsigned permissions, Privi
 }
 
 void Core::code_page_written(HostPhys page) {
-  lines_.invalidate_page(page.raw());
+  translations_.drop(page.raw());
   if (current_ != nullptr) reconsider();
 }
 

@@ -11,10 +11,11 @@
 #include "arch/aarch64/cpu.h"
 #include "arch/aarch64/decode.h"
 #include "sim/unicorn/aarch64/block_marks.h"
-#include "sim/unicorn/aarch64/code_lines.h"
 #include "sim/unicorn/aarch64/code_pages.h"
 #include "sim/unicorn/aarch64/mmu.h"
 #include "sim/unicorn/aarch64/registers.h"
+#include "sim/unicorn/aarch64/translations.h"
+#include "sim/unicorn/aarch64/write_grants.h"
 #include "sim/unicorn/engine.h"
 #include "vmm/clock.h"
 
@@ -75,9 +76,9 @@ class Core final : public CodeListener {
   void code_page_written(HostPhys page) override;
 
  private:
-  Core(Engine engine, Env& env, CodeLines lines, HostMemory& memory, Clock& clock,
-       AddressSpace& space);
+  Core(Engine engine, Env& env, HostMemory& memory, Clock& clock, AddressSpace& space);
 
+  static constexpr std::uint64_t kNoPage = ~std::uint64_t{0};
   /// Why the hardware cannot go on, beyond the engine's own errors: it is where it cannot be.
   static constexpr std::uint64_t kLost = 0x1000;
 
@@ -87,6 +88,7 @@ class Core final : public CodeListener {
     std::uint64_t va = 0;  ///< page, or exact for fetches
     AccessType access = AccessType::Read;
     Walk walk;
+    bool to_code = false;               ///< nobody's fault: see core_code.cpp
     std::uint64_t pc = 0;               ///< of a data access
     std::optional<std::uint32_t> word;  ///< the instruction
   };
@@ -127,7 +129,9 @@ class Core final : public CodeListener {
   void take_interrupt();
   void load_regime();
   void apply_pending();
-  [[nodiscard]] bool pending() const { return lines_.pending() || !wanted_pages_.empty(); }
+  [[nodiscard]] bool pending() const {
+    return translations_.pending() || !wanted_pages_.empty() || flush_wanted_;
+  }
   [[nodiscard]] bool interrupt_is_due() const;
   Next wait_for_interrupt();
   [[nodiscard]] bool uncount();
@@ -135,6 +139,12 @@ class Core final : public CodeListener {
     return retired_ - ((block_end_ - registers_.pc()) >> 2);
   }
   void reconsider();
+  // core_code.cpp
+  void mark_code(std::uint64_t at_hpa);
+  void unmark_code(std::uint64_t page);
+  Next open_code_page();
+  void close_code_page();
+  void flush_tlb();
   // core_returns.cpp
   [[nodiscard]] static bool is_odd_return(std::uint64_t spsr);
   [[nodiscard]] int odd_return_in(std::uint64_t at, std::uint32_t instructions);
@@ -167,7 +177,6 @@ class Core final : public CodeListener {
   static std::uint32_t on_msr(uc_engine*, uc_arm64_reg rt, const uc_arm64_cp_reg* reg, void* user);
   static std::uint32_t on_sys(uc_engine*, uc_arm64_reg rt, const uc_arm64_cp_reg* reg, void* user);
   bool timer_access(SysReg reg, bool read, std::uint64_t& value);
-  void invalidate_instruction_cache(std::uint64_t va);
   void translate_address(std::uint32_t op2, std::uint64_t va);
   void want_sysreg_hooks(std::uint64_t at, std::uint64_t hpa);
   void add_wanted_hooks();
@@ -198,7 +207,11 @@ class Core final : public CodeListener {
   AddressSpace& space_;
   std::uint64_t generation_ = 0;
   Mmu mmu_;
-  CodeLines lines_;
+  Translations translations_;
+  WriteGrants grants_;
+  std::uint64_t one_store_ = kNoPage;  ///< a page with code that the step at hand may write
+  bool flush_wanted_ = false;
+  std::uint64_t code_marks_ = 0;  ///< HostMemory::code_marks() at the end of the last run
   CodePages code_pages_;
   BlockMarks fp_;
   BlockMarks erets_;

@@ -6,14 +6,14 @@ namespace {
 
 namespace pstate = retrap::aarch64::pstate;
 
-// MRS, MSR and SYS that must reach a hook: timers, translation control, CPACR, SPSR; TLBI, IC, AT.
+// MRS, MSR and SYS that must reach a hook: timers, translation control, CPACR, SPSR; TLBI, AT.
 constexpr bool is_watched(std::uint32_t word) {
   const std::uint64_t op1 = extract(word, 18, 16);
   const std::uint64_t crn = extract(word, 15, 12);
   const std::uint64_t crm = extract(word, 11, 8);
   if ((word & 0xfff8'0000) == 0xd508'0000) {
     if (crn == 8) return true;
-    return crn == 7 && ((op1 == 3 && crm == 5) || (op1 == 0 && (crm == 1 || crm == 5 || crm == 8)));
+    return crn == 7 && op1 == 0 && crm == 8;
   }
   if ((word & 0xffd0'0000) != 0xd510'0000) return false;
   const bool write = !has_bit(word, 21);
@@ -38,7 +38,7 @@ void Core::on_block(uc_engine*, std::uint64_t at, std::uint32_t size, void* user
   const std::uint32_t instructions = size >> 2;
   if (first_blocks_) inspect_first(at, instructions);
   attention_.misaligned |= (at & 3) != 0;
-  attention_.in_window |= CodeLines::in_window(at);
+  attention_.in_window |= Translations::in_window(at);
   attention_.illegal_state = current_->illegal_state;
   const bool odd = attention_.misaligned || attention_.in_window || attention_.aarch32 ||
                    attention_.illegal_state;
@@ -89,21 +89,21 @@ void Core::inspect_block(std::uint64_t at, std::uint32_t instructions) {
     early_ = 0;
     return;
   }
-  if ((at & 3) != 0 || CodeLines::in_window(at)) {
+  if ((at & 3) != 0 || Translations::in_window(at)) {
     early_ = 0;
     return;
   }
   const std::byte* const code = code_at(at);
   if (code == nullptr) {
-    fp_.mark(at);
-    erets_.mark(at);
-    reconsider();
+    // The guest changed its tables behind the TLB's back. Fetched again, it faults or is found.
+    translations_.drop_everything();
+    flush_wanted_ = true;
+    early_ = 0;
     return;
   }
   const std::uint64_t hpa =
       memory_.base().raw() + static_cast<std::uint64_t>(code - memory_.data());
-  memory_.flags(HostPhys(hpa)) |= HostMemory::kCode;
-  lines_.translated(hpa, std::uint64_t{4} * instructions);
+  mark_code(hpa);
   bool fp = false;
   bool watched = false;
   for (std::uint32_t i = 0; i < instructions; ++i) {
@@ -156,8 +156,8 @@ bool Core::on_fill(uc_engine*, std::uint64_t va, uc_mem_type type, uc_tlb_entry*
 
 bool Core::fill(std::uint64_t va, AccessType access, uc_tlb_entry& out) {
   const bool fetch = access == AccessType::Fetch;
-  if (fetch && lines_.applying() && CodeLines::in_window(va)) {
-    out.paddr = va & ~CodeLines::kWindow;
+  if (fetch && translations_.applying() && Translations::in_window(va)) {
+    out.paddr = va & ~Translations::kWindow;
     out.perms = UC_PROT_EXEC;
     return true;
   }
@@ -173,20 +173,41 @@ bool Core::fill(std::uint64_t va, AccessType access, uc_tlb_entry& out) {
   const Walk walk = mmu_.translate(va, permission::needed_for(access), privilege);
   if (!walk.ok()) {
     if (!fetch && !word) word = instruction_at(pc);
-    refusal_ = {.valid = true, .va = va, .access = access, .walk = walk, .pc = pc, .word = word};
+    refusal_ = {.valid = true,
+                .va = va,
+                .access = access,
+                .walk = walk,
+                .to_code = false,
+                .pc = pc,
+                .word = word};
     return false;  // a clean unwind: nothing of the instruction has happened
   }
-  const std::uint64_t page = (walk.hpa - memory_.base().raw()) >> 12;
+  const std::uint64_t hpa = walk.hpa & ~low_bits(12);
+  const std::uint64_t page = (hpa - memory_.base().raw()) >> 12;
   std::uint8_t& flags = memory_.page_flags()[page];
   unsigned permissions = walk.permissions;
   if (fetch) {
     code_pages_.remember(va, memory_.data() + (page << 12));
-  } else if ((flags & HostMemory::kCode) == 0) {
-    // The engine keeps stores to executable entries slow: only pages with code pay for that.
+    permissions &= ~permission::kWrite;
+  } else if ((flags & HostMemory::kCode) == 0 || hpa == one_store_) {
     permissions &= ~permission::kExecute;
+  } else if (access == AccessType::Write) {
+    refusal_ = {.valid = true,
+                .va = va,
+                .access = access,
+                .walk = walk,
+                .to_code = true,
+                .pc = pc,
+                .word = word};
+    return false;
+  } else {
+    permissions &= ~permission::kWrite;
   }
-  if ((permissions & permission::kWrite) != 0) flags |= HostMemory::kWritten;
-  out.paddr = walk.hpa & ~low_bits(12);
+  if ((permissions & permission::kWrite) != 0) {
+    flags |= HostMemory::kWritten;
+    grants_.grant(page);
+  }
+  out.paddr = hpa;
   out.perms = static_cast<uc_prot>(permissions);
   return true;
 }

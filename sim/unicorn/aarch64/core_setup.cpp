@@ -30,9 +30,7 @@ Result<std::unique_ptr<Core>> Core::open(std::span<const CpuSetup> setups, HostM
       .arch = UC_ARCH_ARM64, .mode = UC_MODE_ARM, .cpu_model = UC_CPU_ARM64_A57};
   RETRAP_TRY(Engine engine, Engine::open(options, memory));
   RETRAP_TRY(Env* const env, Env::find(engine.get()));
-  RETRAP_TRY(CodeLines lines, CodeLines::make(memory));
-  std::unique_ptr<Core> core(
-      new Core(std::move(engine), *env, std::move(lines), memory, clock, space));
+  std::unique_ptr<Core> core(new Core(std::move(engine), *env, memory, clock, space));
   core->cpus_.resize(setups.size());
   core->set_up();
   for (std::size_t i = 0; i < setups.size(); ++i) {
@@ -45,15 +43,14 @@ Result<std::unique_ptr<Core>> Core::open(std::span<const CpuSetup> setups, HostM
   return core;
 }
 
-Core::Core(Engine engine, Env& env, CodeLines lines, HostMemory& memory, Clock& clock,
-           AddressSpace& space)
+Core::Core(Engine engine, Env& env, HostMemory& memory, Clock& clock, AddressSpace& space)
     : engine_(std::move(engine)),
       registers_(engine_.get(), env),
       memory_(memory),
       clock_(clock),
       space_(space),
       mmu_(memory, space.root()),
-      lines_(std::move(lines)) {}
+      grants_(memory) {}
 
 Core::~Core() {
   memory_.remove_listener(this);
@@ -87,8 +84,7 @@ void Core::trap_to_el2() {
 void Core::add_hooks() {
   // Never fires. Its presence for every guest address makes the engine skip the scan of its whole
   // TLB for each block it translates; for host-physical addresses it must not be there, or every
-  // store would stay slow. Sound: entries that allow execution never lose their dirty tracking, and
-  // IC is handled here.
+  // store would stay slow. Sound: what may be written has no translations (core_code.cpp).
   const auto never =
       +[](uc_engine*, uc_mem_type, std::uint64_t, int, std::int64_t, void*) { return false; };
   const std::uint64_t base = memory_.base().raw();
@@ -119,7 +115,7 @@ void Core::reset(CpuContext& cpu) {
   cpu.illegal_state = false;
   regime_valid_ = false;
   code_pages_.forget();
-  engine_.flush_tlb();
+  flush_tlb();
 }
 
 }  // namespace retrap::unicorn::aarch64

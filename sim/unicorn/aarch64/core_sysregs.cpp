@@ -86,30 +86,12 @@ std::uint32_t Core::on_sys(uc_engine*, uc_arm64_reg, const uc_arm64_cp_reg* reg,
     core.code_pages_.forget();
     return kGoOn;
   }
-  if (reg->crn != 7) return kGoOn;
-  if (reg->op1 == 3 && reg->crm == 5) {
-    core.invalidate_instruction_cache(reg->val);
-  } else if (reg->op1 == 0 && (reg->crm == 1 || reg->crm == 5)) {
-    core.lines_.invalidate_changed();
-    core.reconsider();
-  } else if (reg->op1 == 0 && reg->crm == 8) {
+  if (reg->crn == 7 && reg->op1 == 0 && reg->crm == 8) {
     if (pstate::el(core.registers_.pstate()) == 0) return kGoOn;
     core.translate_address(reg->op2, reg->val);
     return kSkip;  // the engine would walk host-physical addresses
   }
   return kGoOn;
-}
-
-// IC IVAU reaches every CPU and every VM that shares the page.
-void Core::invalidate_instruction_cache(std::uint64_t va) {
-  if (!regime_valid_) load_regime();
-  const Walk walk = mmu_.translate(va, 0, Privilege::El1);
-  if (!walk.ok()) return;
-  const HostPhys page = HostPhys(walk.hpa).align_down(kPageSize);
-  if ((memory_.flags(page) & HostMemory::kCode) == 0) return;
-  lines_.invalidate_line(walk.hpa);
-  memory_.tell_code_written(page, this);
-  if (pending()) reconsider();
 }
 
 // AT S1E1R, S1E1W, S1E0R, S1E0W (DDI 0487, C5.5): the result goes to PAR_EL1.
@@ -139,7 +121,7 @@ void Core::translate_address(std::uint32_t op2, std::uint64_t va) {
 void Core::want_sysreg_hooks(std::uint64_t at, std::uint64_t hpa) {
   if (all_hooked_ || std::ranges::find(hooked_pages_, at >> 12) != hooked_pages_.end()) return;
   wanted_pages_.push_back(at >> 12);
-  lines_.invalidate_page(hpa);
+  translations_.drop(hpa);
 }
 
 void Core::add_wanted_hooks() {
@@ -162,7 +144,7 @@ void Core::add_wanted_hooks() {
     for (const uc_hook hook : page_hooks_) engine_.remove_hook(hook);
     page_hooks_.clear();
     add(1, 0);
-    lines_.invalidate_everything();
+    translations_.drop_everything();
   }
   wanted_pages_.clear();
 }
