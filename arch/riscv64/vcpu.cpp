@@ -226,22 +226,25 @@ void Vcpu::refuse() {
 }
 
 Emulated Vcpu::emulate(AccessPort& port) {
-  const RawExit exit = cpu_.last_exit();
+  const RawExit& exit = cpu_.last_exit();
   if (!is_guest_page_fault(exit.scause) || is_implicit(exit) ||
       exit.scause == static_cast<std::uint64_t>(Cause::InstructionGuestPageFault)) {
     return Emulated::Unknown;
   }
-  std::optional<MemoryInstruction> instruction;
+  const auto& decoded = transformed_.get(exit.htinst, decode_transformed);
+  std::optional<MemoryInstruction> fetched;
+  const MemoryInstruction* instruction = nullptr;
   std::uint64_t address = exit.stval;
-  if (const auto decoded = decode_transformed(exit.htinst)) {
-    instruction = decoded->instruction;
+  if (decoded) {
+    instruction = &decoded->instruction;
     address -= decoded->address_offset;
   } else {
     // Hardware may leave htinst zero. Where the instruction has gone meanwhile, it faults again.
     const auto word = fetch(exit.sepc);
     if (!word) return Emulated::NestedFault;
-    instruction = decode_memory(*word);
-    if (!instruction) return Emulated::Unknown;
+    fetched = decode_memory(*word);
+    if (!fetched) return Emulated::Unknown;
+    instruction = &*fetched;
     address = cpu_.x(instruction->rs1) + static_cast<std::uint64_t>(instruction->offset);
   }
   if (exit.stval - address >= bytes(instruction->width)) return Emulated::Unknown;

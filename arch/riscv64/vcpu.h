@@ -8,6 +8,7 @@
 #include "arch/riscv64/cpu.h"
 #include "arch/riscv64/csr.h"
 #include "arch/riscv64/emulate.h"
+#include "arch/riscv64/memo.h"
 #include "arch/riscv64/plic.h"
 #include "arch/riscv64/sbi.h"
 #include "vmm/devices/test_finisher.h"
@@ -109,6 +110,7 @@ class Vcpu final : public ArchVcpu, AlarmSink {
   std::uint64_t deadline_ns_ = kNever;
   std::uint64_t applied_hvip_ = 0;  ///< of VSTIP and VSEIP, as the hart has them
   std::uint64_t retired_ = 0;       ///< by this vCPU since reset
+  Memo<std::optional<TransformedInstruction>> transformed_;  ///< by htinst
   std::optional<CsrAccess> csr_access_;
   std::optional<SbiSuspend::Resume> resume_;
   std::optional<exits::GuestCrash> crash_;

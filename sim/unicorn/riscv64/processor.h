@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "arch/riscv64/cpu.h"
+#include "arch/riscv64/decode.h"
+#include "arch/riscv64/memo.h"
 #include "sim/unicorn/engine.h"
 #include "sim/unicorn/riscv64/block_counts.h"
 #include "sim/unicorn/riscv64/env.h"
@@ -155,6 +157,8 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   std::uint32_t stopped_size_ = 0;  ///< in bytes
   FailedFill failed_fill_;
   unsigned spurious_ = 0;  ///< failed fills in a row whose walk then succeeded
+  /// What instructions of failed fills access, by their bits.
+  retrap::riscv64::Memo<std::optional<retrap::riscv64::MemoryInstruction>> accesses_;
   bool identity_ = false;  ///< fills answer host-physical addresses: invalidate_code()
   std::vector<HostPhys> changed_code_;
 };

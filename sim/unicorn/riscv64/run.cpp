@@ -155,7 +155,7 @@ bool Processor::after_failed_fill(StopPoint& stop) {
   if (access == AccessKind::Fetch && hot_.count >= limit_) return false;
   std::uint64_t va = failed_fill_.va;
   std::uint64_t address_offset = 0;
-  std::optional<MemoryInstruction> instruction;
+  const MemoryInstruction* instruction = nullptr;
   if (access == AccessKind::Fetch) {
     if (page_of(pc) == page_of(va)) {
       va = pc;
@@ -177,8 +177,11 @@ bool Processor::after_failed_fill(StopPoint& stop) {
     }
   } else {
     take_back_from(pc);
-    instruction = decode_memory(instruction_at(pc));
-    if (instruction) {
+    const auto& decoded = accesses_.get(instruction_at(pc), [](std::uint64_t bits) {
+      return decode_memory(static_cast<std::uint32_t>(bits));
+    });
+    if (decoded) {
+      instruction = &*decoded;
       const std::uint64_t address =
           env_.x[instruction->rs1] + static_cast<std::uint64_t>(instruction->offset);
       va = page_of(address) == page_of(va) ? address : page_of(va);
@@ -198,7 +201,7 @@ bool Processor::after_failed_fill(StopPoint& stop) {
   }
   spurious_ = 0;
   if (walk.cause < Cause::InstructionGuestPageFault) return trap(walk.cause, va, pc);
-  std::uint64_t htinst = instruction ? transformed(*instruction, address_offset) : 0;
+  std::uint64_t htinst = instruction != nullptr ? transformed(*instruction, address_offset) : 0;
   if (walk.implicit) htinst = walk.implicit_write ? kImplicitWrite : kImplicitRead;
   return leave({.scause = static_cast<std::uint64_t>(walk.cause),
                 .sepc = pc,
