@@ -49,7 +49,8 @@ struct Env {
            btype << 10;
   }
   void set_pstate(std::uint32_t value) {
-    using namespace retrap::aarch64::pstate;
+    using retrap::aarch64::pstate::kDaif;
+    using retrap::aarch64::pstate::kNzcv;
     not_zero = ~value & 1u << 30;
     negative = value;
     carry = value >> 29 & 1;
