@@ -151,6 +151,8 @@ ExitReason Aarch64Vcpu::send_interrupt(std::uint64_t value) {
 // Nested fault first: whether a device is there is the monitor's to say.
 ExitReason Aarch64Vcpu::on_abort() {
   const std::uint32_t iss = iss_of(exit_.esr);
+  // Stage 2 has four kinds of faults; HPFAR_EL2 says nothing after any other abort.
+  if ((iss & 0x3f) > (fsc::kPermission | 3)) return unexpected();
   const bool fetch = class_of(exit_.esr) == ExceptionClass::InstructionAbortLower;
   const bool on_walk = (iss & abort_iss::kS1Ptw) != 0;
   const std::uint64_t page = extract(exit_.hpfar, 39, 4) << 12;

@@ -78,6 +78,16 @@ TEST_F(AnAarch64Vcpu, CrashesOnClassesThatDoNotTrap) {
     EXPECT_EQ(std::get<exits::GuestCrash>(exit).address, 0x1000u);
   }
 }
+// R3, R5: external aborts, ECC errors, alignment, TLB conflicts are no faults of stage 2.
+TEST_F(AnAarch64Vcpu, CrashesOnAbortsThatStage2DoesNotHave) {
+  for (const auto ec : {ExceptionClass::DataAbortLower, ExceptionClass::InstructionAbortLower}) {
+    for (std::uint32_t fsc = 0; fsc < 0x40; ++fsc) {
+      const ExitReason exit = after(trap_of(ec, fsc, kDevice, kDevice));
+      EXPECT_EQ(std::holds_alternative<exits::NestedPageFault>(exit), fsc < 0x10) << fsc;
+      EXPECT_EQ(std::holds_alternative<exits::GuestCrash>(exit), fsc >= 0x10) << fsc;
+    }
+  }
+}
 // R7: an idle guest gives its time back.
 TEST_F(AnAarch64Vcpu, HaltsAtWfi) {
   EXPECT_EQ(after(trap_of(ExceptionClass::Wfx, kConditionAlways)), ExitReason(exits::Halt{}));
