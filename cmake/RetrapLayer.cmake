@@ -1,6 +1,7 @@
 # How a layer, a test and a benchmark of this project are declared.
 include_guard()
 include(GNUInstallDirs)
+include(Unity)
 
 # Not for coverage: an object remembers the folder in which it counts.
 if(NOT CMAKE_CXX_COMPILER_LAUNCHER AND NOT RETRAP_COVERAGE)
@@ -40,6 +41,7 @@ function(retrap_sources out)
     list(FILTER files EXCLUDE REGEX "^${PROJECT_SOURCE_DIR}/${folder}/")
   endforeach()
   list(SORT files)
+  retrap_keep_out_of_unity(${files})
   set(${out} "${files}" PARENT_SCOPE)
 endfunction()
 
