@@ -39,6 +39,16 @@ struct NamedRegister {
   std::uint64_t value;
 };
 
+/// Deals with exits in place of the caller of run(): between two guest instructions, the clock
+/// exact.
+class ExitHandler {
+ public:
+  virtual ~ExitHandler() = default;
+  /// True: the guest goes on. False: `exit`, which may have been replaced, is what run_with()
+  /// gives.
+  [[nodiscard]] virtual bool handle(ExitReason& exit) = 0;
+};
+
 /// One vCPU of one architecture.
 ///
 /// Protocol: run() gives an exit. MmioRead, MmioWrite, SysRegRead, SysRegWrite, IoRead and IoWrite
@@ -52,6 +62,15 @@ class ArchVcpu {
   /// Runs the guest until Clock::stop_at() (BudgetSpent) or an exit. Delivers pending interrupts
   /// as the architecture allows. The clock is exact afterwards.
   [[nodiscard]] virtual ExitReason run() = 0;
+
+  /// run() and `handler` by turns until it is done. An architecture may call the handler from where
+  /// it finds the exit: not to return through every layer and come back is most of the speed.
+  [[nodiscard]] virtual ExitReason run_with(ExitHandler& handler) {
+    for (;;) {
+      ExitReason exit = run();
+      if (!handler.handle(exit)) return exit;
+    }
+  }
 
   /// Answers a device exit: writes the register by its width (`value` is ignored for writes) and
   /// retires the instruction.

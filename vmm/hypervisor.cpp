@@ -49,10 +49,23 @@ void Hypervisor::boot_all() {
   }
 }
 
+/// Deals with exits while the vCPU's turn goes on.
+class Hypervisor::Answers final : public ExitHandler {
+ public:
+  Answers(Hypervisor& hypervisor, Place place) : hypervisor_(hypervisor), place_(place) {}
+  bool handle(ExitReason& exit) override { return hypervisor_.handle(place_, exit); }
+
+ private:
+  Hypervisor& hypervisor_;
+  Place place_;
+};
+
 AfterExit Hypervisor::run(Place place) {
-  const auto exit = guests_[place.vm].vm->run_vcpu(place.vcpu);
-  if (!exit) return end(place, VmFate::Crashed, exit.error().message);
-  return handle(place, *exit);
+  Answers answers(*this, place);
+  const auto exit = guests_[place.vm].vm->run_vcpu(place.vcpu, &answers);
+  if (!exit) (void)end(place, VmFate::Crashed, exit.error().message);
+  const bool spent = exit && std::holds_alternative<exits::BudgetSpent>(*exit);
+  return spent ? AfterExit::BudgetSpent : AfterExit::Reschedule;
 }
 
 void Hypervisor::wake() {
@@ -65,10 +78,10 @@ void Hypervisor::wake() {
   }
 }
 
-AfterExit Hypervisor::handle(Place place, const ExitReason& exit) {
-  const auto device_exit = [](const auto&) -> AfterExit {
-    RETRAP_CHECK(false, "run_vcpu returned an exit that it handles itself");
-    return AfterExit::Continue;
+bool Hypervisor::handle(Place place, const ExitReason& exit) {
+  const auto own = [](const auto&) {
+    RETRAP_CHECK(false, "run_vcpu deals with this exit itself");
+    return false;
   };
   return std::visit(
       Overloaded{
@@ -92,27 +105,27 @@ AfterExit Hypervisor::handle(Place place, const ExitReason& exit) {
                                    failure.hardware_entry_failure_reason));
           },
           // The host's own interrupts are not simulated; whoever reports one has dealt with it.
-          [](const exits::ExternalInterrupt&) { return AfterExit::Continue; },
-          [](const exits::Nothing&) { return AfterExit::Continue; },
-          [](const exits::BudgetSpent&) { return AfterExit::BudgetSpent; },
-          [&](const exits::MmioRead& read) { return device_exit(read); },
-          [&](const exits::MmioWrite& write) { return device_exit(write); },
-          [&](const exits::SysRegRead& read) { return device_exit(read); },
-          [&](const exits::SysRegWrite& write) { return device_exit(write); },
-          [&](const exits::IoRead& read) { return device_exit(read); },
-          [&](const exits::IoWrite& write) { return device_exit(write); },
-          [&](const exits::NestedPageFault& fault) { return device_exit(fault); },
+          [](const exits::ExternalInterrupt&) { return true; },
+          [](const exits::Nothing&) { return true; },
+          [&](const exits::BudgetSpent& spent) { return own(spent); },
+          [&](const exits::MmioRead& read) { return own(read); },
+          [&](const exits::MmioWrite& write) { return own(write); },
+          [&](const exits::SysRegRead& read) { return own(read); },
+          [&](const exits::SysRegWrite& write) { return own(write); },
+          [&](const exits::IoRead& read) { return own(read); },
+          [&](const exits::IoWrite& write) { return own(write); },
+          [&](const exits::NestedPageFault& fault) { return own(fault); },
       },
       exit);
 }
 
 // A guest may not switch its hypervisor off, and IVC channels are not offered: to the guest, these
 // numbers are as unknown as any other.
-AfterExit Hypervisor::on(Place place, const exits::Hypercall& call) {
+bool Hypervisor::on(Place place, const exits::Hypercall& call) {
   Vm& vm = *guests_[place.vm].vm;
   const auto answered = vm.answer_hypercall(place.vcpu, answer_to(arch(place), call));
   RETRAP_CHECK(answered.has_value(), "the vCPU that asked is there");
-  return AfterExit::Continue;
+  return true;
 }
 
 std::uint64_t Hypervisor::answer_to(const ArchVcpu& vcpu, const exits::Hypercall& call) {
@@ -129,23 +142,23 @@ std::uint64_t Hypervisor::answer_to(const ArchVcpu& vcpu, const exits::Hypercall
   return vcpu.not_supported();
 }
 
-AfterExit Hypervisor::on(Place place, const exits::Halt&) {
-  if (arch(place).wakeup_pending()) return AfterExit::Continue;
+bool Hypervisor::on(Place place, const exits::Halt&) {
+  if (arch(place).wakeup_pending()) return true;
   guests_[place.vm].activity[index(place.vcpu)] = VcpuActivity::Waiting;
-  return AfterExit::Reschedule;
+  return false;
 }
 
-AfterExit Hypervisor::on(Place place, const exits::CpuUp& up) {
+bool Hypervisor::on(Place place, const exits::CpuUp& up) {
   Guest& guest = guests_[place.vm];
   const auto target = vcpu_with(guest.vm->config(), up.target_cpu);
   if (!target) {
     arch(place).answer_cpu_up(CpuUpResult::NoSuchCpu);
-    return AfterExit::Continue;
+    return true;
   }
   VcpuActivity& activity = guest.activity[index(*target)];
   if (activity != VcpuActivity::Off) {
     arch(place).answer_cpu_up(CpuUpResult::AlreadyOn);
-    return AfterExit::Continue;
+    return true;
   }
   Vcpu* const vcpu = *guest.vm->vcpu(*target);
   const auto started =
@@ -153,10 +166,10 @@ AfterExit Hypervisor::on(Place place, const exits::CpuUp& up) {
   RETRAP_CHECK(started.has_value(), "a vCPU that is off is Free");
   activity = VcpuActivity::Runnable;
   arch(place).answer_cpu_up(CpuUpResult::Started);
-  return AfterExit::Reschedule;
+  return false;
 }
 
-AfterExit Hypervisor::on(Place place, const exits::SendIPI& ipi) {
+bool Hypervisor::on(Place place, const exits::SendIPI& ipi) {
   Guest& guest = guests_[place.vm];
   const VmConfig& config = guest.vm->config();
   for (std::uint32_t vcpu = 0; vcpu < config.cpu_num; ++vcpu) {
@@ -172,15 +185,15 @@ AfterExit Hypervisor::on(Place place, const exits::SendIPI& ipi) {
     // A vector that the architecture does not have reaches nobody.
     (void)guest.vm->inject_interrupt_to_vcpu(VcpuId{vcpu}, ipi.vector);
   }
-  return AfterExit::Reschedule;
+  return false;
 }
 
-AfterExit Hypervisor::switch_off(Place place) {
+bool Hypervisor::switch_off(Place place) {
   guests_[place.vm].activity[index(place.vcpu)] = VcpuActivity::Off;
-  return AfterExit::Reschedule;
+  return false;
 }
 
-AfterExit Hypervisor::end(Place place, VmFate fate, std::string detail) {
+bool Hypervisor::end(Place place, VmFate fate, std::string detail) {
   Guest& guest = guests_[place.vm];
   // Another vCPU may have said the same before.
   if (guest.vm->state() != VmState::Stopped) {
@@ -193,7 +206,7 @@ AfterExit Hypervisor::end(Place place, VmFate fate, std::string detail) {
     }
   }
   std::fill(guest.activity.begin(), guest.activity.end(), VcpuActivity::Off);
-  return AfterExit::Reschedule;
+  return false;
 }
 
 }  // namespace retrap

@@ -21,10 +21,9 @@ enum class VcpuActivity : std::uint8_t {
 /// What has become of a VM.
 enum class VmFate : std::uint8_t { Alive, PoweredOff, Reset, Crashed };
 
-/// What the scheduler does after a vCPU ran.
+/// Why a vCPU came back.
 enum class AfterExit : std::uint8_t {
-  Continue,     ///< nothing changed for the others: the vCPU may go on
-  Reschedule,   ///< it waits or went off, or another vCPU started
+  Reschedule,   ///< it waits or went off, another vCPU started, or the VM ended
   BudgetSpent,  ///< the end of the slice
 };
 
@@ -67,7 +66,8 @@ class Hypervisor {
   /// Boots every VM that is Ready: its boot vCPU becomes Runnable.
   void boot_all();
 
-  /// Runs a Runnable vCPU until its next exit and does what that exit asks for.
+  /// Runs a Runnable vCPU until an exit that changes what others do, or the end of its slice; does
+  /// what the exits ask for.
   [[nodiscard]] AfterExit run(Place place);
 
   /// Waiting vCPUs with a pending interrupt become Runnable.
@@ -81,14 +81,17 @@ class Hypervisor {
     std::string detail;
   };
 
-  [[nodiscard]] AfterExit handle(Place place, const ExitReason& exit);
-  [[nodiscard]] AfterExit on(Place place, const exits::Hypercall& call);
+  class Answers;
+
+  /// Whether the vCPU goes on: nothing changed for the others.
+  [[nodiscard]] bool handle(Place place, const ExitReason& exit);
+  [[nodiscard]] bool on(Place place, const exits::Hypercall& call);
   [[nodiscard]] static std::uint64_t answer_to(const ArchVcpu& vcpu, const exits::Hypercall& call);
-  [[nodiscard]] AfterExit on(Place place, const exits::Halt& halt);
-  [[nodiscard]] AfterExit on(Place place, const exits::CpuUp& up);
-  [[nodiscard]] AfterExit on(Place place, const exits::SendIPI& ipi);
-  [[nodiscard]] AfterExit switch_off(Place place);
-  [[nodiscard]] AfterExit end(Place place, VmFate fate, std::string detail = {});
+  [[nodiscard]] bool on(Place place, const exits::Halt& halt);
+  [[nodiscard]] bool on(Place place, const exits::CpuUp& up);
+  [[nodiscard]] bool on(Place place, const exits::SendIPI& ipi);
+  [[nodiscard]] bool switch_off(Place place);
+  [[nodiscard]] bool end(Place place, VmFate fate, std::string detail = {});
   [[nodiscard]] ArchVcpu& arch(Place place) {
     return (*guests_[place.vm].vm->vcpu(place.vcpu))->arch();
   }

@@ -26,7 +26,10 @@ Result<> Vcpu::setup() {
 
 Result<ExitReason> Vcpu::run() {
   if (state_ != VcpuState::Ready) return refuse(VcpuState::Ready, "run");
-  return enter();
+  state_ = VcpuState::Running;
+  const ExitReason exit = arch_->run();
+  state_ = VcpuState::Ready;
+  return exit;
 }
 
 Result<> Vcpu::set_entry(GuestPhys entry, std::uint64_t arg) {

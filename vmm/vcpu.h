@@ -24,13 +24,17 @@ class Vcpu {
   [[nodiscard]] Result<> unbind() { return move(VcpuState::Ready, VcpuState::Free, "unbind"); }
   /// Ready -> Running -> Ready around one ArchVcpu::run().
   [[nodiscard]] Result<ExitReason> run();
-  /// The same where the vCPU is known to be Ready: the run loop's own way in.
-  [[nodiscard]] ExitReason enter() {
+
+  /// The run loop's own way in, where the vCPU is known to be Ready. It is Ready again while
+  /// `handler` deals with an exit.
+  [[nodiscard]] ExitReason run_with(ExitHandler& handler) {
     state_ = VcpuState::Running;
-    const ExitReason exit = arch_->run();
+    const ExitReason exit = arch_->run_with(handler);
     state_ = VcpuState::Ready;
     return exit;
   }
+  /// In the guest no longer, or again: for that handler.
+  void set_in_guest(bool in_guest) { state_ = in_guest ? VcpuState::Running : VcpuState::Ready; }
   /// Only while Free: the entry of a CPU that is brought up.
   [[nodiscard]] Result<> set_entry(GuestPhys entry, std::uint64_t arg);
   [[nodiscard]] Result<> set_gpr(unsigned index, std::uint64_t value);  ///< not while Running

@@ -65,7 +65,10 @@ class Vm {
   /// Runs a vCPU until an exit that is the embedder's to handle. Consumes MmioRead, MmioWrite,
   /// SysRegRead, SysRegWrite, IoRead, IoWrite and NestedPageFault; always unbinds. BadState unless
   /// Running; InvalidInput for a vCPU that is not there.
-  [[nodiscard]] Result<ExitReason> run_vcpu(VcpuId id);
+  ///
+  /// Where `others` is given, it is asked first about every exit that would be returned,
+  /// BudgetSpent apart: where it says that the guest goes on, the exit is not returned.
+  [[nodiscard]] Result<ExitReason> run_vcpu(VcpuId id, ExitHandler* others = nullptr);
 
   [[nodiscard]] Result<> map_region(GuestPhys gpa, HostPhys hpa, std::uint64_t size,
                                     MappingFlags flags);
@@ -111,6 +114,7 @@ class Vm {
 
  private:
   class Port;
+  class RunLoop;
   /// How often a vCPU came back since an instruction retired.
   struct Progress {
     std::uint64_t retired = 0;

@@ -73,23 +73,53 @@ class Vm::Port final : public AccessPort {
   VcpuId vcpu_;
 };
 
-Result<ExitReason> Vm::run_vcpu(VcpuId id) {
+/// What happens between an exit and the next entry.
+class Vm::RunLoop final : public ExitHandler {
+ public:
+  RunLoop(Vm& vm, Vcpu& vcpu, ExitHandler* others) : vm_(vm), vcpu_(vcpu), others_(others) {}
+
+  bool handle(ExitReason& exit) override {
+    vcpu_.set_in_guest(false);
+    const bool goes_on = deal_with(exit);
+    vcpu_.set_in_guest(goes_on);
+    return goes_on;
+  }
+
+ private:
+  [[nodiscard]] bool deal_with(ExitReason& exit) {
+    const Clock& clock = vm_.clock_;
+    if (std::holds_alternative<exits::BudgetSpent>(exit)) {
+      if (clock.retired() >= clock.slice_end()) return false;
+    } else {
+      vm_.saw(vcpu_.id(), exit);
+      if (!vm_.handle(vcpu_, exit) && !is_for_others(exit)) return false;
+    }
+    if (!vm_.makes_progress(vcpu_.id())) {
+      exit = vm_.no_progress(vcpu_);
+      (void)is_for_others(exit);  // they are told; nothing can go on
+      return false;
+    }
+    if (clock.alarm_is_due()) vm_.clock_.fire_due();
+    return true;
+  }
+
+  [[nodiscard]] bool is_for_others(ExitReason& exit) {
+    return others_ != nullptr && others_->handle(exit);
+  }
+
+  Vm& vm_;
+  Vcpu& vcpu_;
+  ExitHandler* others_;  ///< may be null
+};
+
+Result<ExitReason> Vm::run_vcpu(VcpuId id, ExitHandler* others) {
   if (state_ != VmState::Running) return refuse("run");
   RETRAP_TRY(Vcpu* const vcpu, this->vcpu(id));
   RETRAP_TRY(vcpu->bind());
   const BoundVcpu bound(*vcpu);
-  for (;;) {
-    if (clock_.alarm_is_due()) clock_.fire_due();
-    const ExitReason exit = vcpu->enter();
-    if (std::holds_alternative<exits::BudgetSpent>(exit)) {
-      if (clock_.retired() >= clock_.slice_end()) return exit;
-      if (!makes_progress(id)) return no_progress(*vcpu);
-      continue;
-    }
-    saw(id, exit);
-    if (!handle(*vcpu, exit)) return exit;
-    if (!makes_progress(id)) return no_progress(*vcpu);
-  }
+  if (clock_.alarm_is_due()) clock_.fire_due();
+  RunLoop loop(*this, *vcpu, others);
+  return vcpu->run_with(loop);
 }
 
 bool Vm::makes_progress(VcpuId id) {

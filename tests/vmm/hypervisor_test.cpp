@@ -44,10 +44,11 @@ class AHypervisor : public ::testing::Test {
     return hypervisor_.activity({0, VcpuId{id}});
   }
 
-  /// Boots, and lets vCPU 0 take `exit`.
+  /// Boots, and lets vCPU 0 take `exit` in a slice that ends one instruction later.
   AfterExit takes(const ExitReason& exit) {
     hypervisor_.boot_all();
-    cpu(0).play({{exit}});
+    host_.clock().set_slice_end(host_.clock().retired() + 1);
+    cpu(0).play({{exit}, {.exit = exits::Nothing{}, .after = 2}});
     return hypervisor_.run({0, kBootVcpu});
   }
 
@@ -75,7 +76,7 @@ TEST_F(AHypervisor, AnswersEveryHypercallWithTheArchitecturesCode) {
        {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{3}, std::uint64_t{4},
         std::uint64_t{5}, std::uint64_t{6}, std::uint64_t{7}, std::uint64_t{8},
         ~std::uint64_t{0}}) {
-    EXPECT_EQ(takes(exits::Hypercall{number, {}}), AfterExit::Continue);
+    EXPECT_EQ(takes(exits::Hypercall{number, {}}), AfterExit::BudgetSpent);
     EXPECT_THAT(cpu(0).answers(),
                 ElementsAre(Answer(Returned{scripted::ScriptedVcpu::kNotSupported})));
   }
@@ -96,7 +97,7 @@ TEST_F(AHypervisor, LetsAHaltedVcpuWaitUntilAnInterrupt) {
 TEST_F(AHypervisor, DoesNotHaltAVcpuThatHasAnInterruptPending) {
   cpu(0).set_wakeup(true);
 
-  EXPECT_EQ(takes(exits::Halt{}), AfterExit::Continue);
+  EXPECT_EQ(takes(exits::Halt{}), AfterExit::BudgetSpent);
   EXPECT_EQ(activity(0), VcpuActivity::Runnable);
 }
 
@@ -156,29 +157,28 @@ TEST_F(AHypervisor, GoesOnWithTheOtherVms) {
 }
 
 TEST_F(AHypervisor, TakesNothingFromExitsThatAreDealtWith) {
-  EXPECT_EQ(takes(exits::Nothing{}), AfterExit::Continue);
-  EXPECT_EQ(takes(exits::ExternalInterrupt{9}), AfterExit::Continue);
+  EXPECT_EQ(takes(exits::Nothing{}), AfterExit::BudgetSpent);
+  EXPECT_EQ(takes(exits::ExternalInterrupt{9}), AfterExit::BudgetSpent);
 }
 
 TEST_F(AHypervisor, SaysWhereABudgetEnds) {
-  host_.clock().set_slice_end(0);
-
-  EXPECT_EQ(takes(exits::Halt{}), AfterExit::BudgetSpent);
+  EXPECT_EQ(takes(exits::Nothing{}), AfterExit::BudgetSpent);
+  EXPECT_EQ(host_.clock().retired(), 1u);
 }
 
 // The catalogue of defects, chapters 2.1 and 2.8.
 
 TEST_F(AHypervisor, DefectV25_WritesTheReturnRegisterForAnUnknownHypercall) {
-  ASSERT_EQ(takes(exits::Hypercall{0xdead'beef, {}}), AfterExit::Continue);
+  ASSERT_EQ(takes(exits::Hypercall{0xdead'beef, {}}), AfterExit::BudgetSpent);
 
   EXPECT_EQ(*cpu(0).gpr(0), scripted::ScriptedVcpu::kNotSupported);
 }
 
 TEST_F(AHypervisor, DefectV26_TellsAWrongTargetFromOneThatIsOn) {
-  ASSERT_EQ(takes(exits::CpuUp{0x100, 0_gpa, 0}), AfterExit::Continue);
+  ASSERT_EQ(takes(exits::CpuUp{0x100, 0_gpa, 0}), AfterExit::BudgetSpent);
   EXPECT_THAT(cpu(0).answers(), ElementsAre(Answer(CpuUpAnswered{CpuUpResult::AlreadyOn})));
 
-  ASSERT_EQ(takes(exits::CpuUp{1, 0_gpa, 0}), AfterExit::Continue);
+  ASSERT_EQ(takes(exits::CpuUp{1, 0_gpa, 0}), AfterExit::BudgetSpent);
   EXPECT_THAT(cpu(0).answers(), ElementsAre(Answer(CpuUpAnswered{CpuUpResult::NoSuchCpu})));
 }
 
@@ -204,7 +204,7 @@ TEST_F(AHypervisor, DefectN2_SendsAnIpiToWhomItNames) {
 TEST_F(AHypervisor, DefectN3_SurvivesCpuOnOfAVcpuThatRuns) {
   ASSERT_EQ(takes(exits::CpuUp{0x101, 0x4000'1000_gpa, 1}), AfterExit::Reschedule);
 
-  EXPECT_EQ(takes(exits::CpuUp{0x101, 0x4000'2000_gpa, 2}), AfterExit::Continue);
+  EXPECT_EQ(takes(exits::CpuUp{0x101, 0x4000'2000_gpa, 2}), AfterExit::BudgetSpent);
 
   EXPECT_EQ(cpu(1).pc(), 0x4000'1000u) << "its entry is as the first call had it";
 }

@@ -268,6 +268,52 @@ TEST_F(AVm, AnswersAHypercallForTheEmbedder) {
   EXPECT_THAT(vm->answer_hypercall(VcpuId{9}, 0), FailsWith(ErrorCode::InvalidInput));
 }
 
+/// Says of the first `goes_on` exits that the guest goes on.
+class Others final : public ExitHandler {
+ public:
+  explicit Others(Vm& vm, std::size_t goes_on) : vm_(vm), goes_on_(goes_on) {}
+  bool handle(ExitReason& exit) override {
+    seen.push_back(exit);
+    states.push_back((*vm_.vcpu(kBootVcpu))->state());
+    return seen.size() <= goes_on_;
+  }
+  std::vector<ExitReason> seen;
+  std::vector<VcpuState> states;
+
+ private:
+  Vm& vm_;
+  std::size_t goes_on_;
+};
+
+TEST_F(AVm, AsksTheOthersBeforeItReturnsAnExit) {
+  plug(0x0900'0000_gpa, 0x1000);
+  cpu().play({{exits::Hypercall{7, {}}},
+              {exits::MmioRead{0x0900'0010_gpa, Width::Word, 3}},
+              {exits::Halt{}}});
+  Others others(*vm, 1);
+
+  EXPECT_THAT(vm->run_vcpu(kBootVcpu, &others), SucceedsWith(ExitReason(exits::Halt{})));
+
+  EXPECT_THAT(others.seen,
+              ElementsAre(ExitReason(exits::Hypercall{7, {}}), ExitReason(exits::Halt{})));
+  EXPECT_THAT(others.states, ElementsAre(VcpuState::Ready, VcpuState::Ready));
+  EXPECT_EQ((*vm->vcpu(kBootVcpu))->state(), VcpuState::Free);
+}
+
+TEST_F(AVm, TellsTheOthersOfAGuestThatGetsNowhereAndNotOfTheEndOfASlice) {
+  host.clock().set_slice_end(1);
+  cpu().play({{.exit = exits::Halt{}, .after = 5}});
+  Others others(*vm, 100'000);
+  EXPECT_THAT(vm->run_vcpu(kBootVcpu, &others), SucceedsWith(ExitReason(exits::BudgetSpent{})));
+  EXPECT_THAT(others.seen, IsEmpty());
+
+  host.clock().set_slice_end(kNever);
+  cpu().play(scripted::Script(100'000, {exits::Nothing{}}));
+  EXPECT_TRUE(vm->run_vcpu(kBootVcpu, &others).has_value());
+  ASSERT_FALSE(others.seen.empty());
+  EXPECT_TRUE(std::holds_alternative<exits::GuestCrash>(others.seen.back()));
+}
+
 // Budgets and alarms.
 
 TEST_F(AVm, StopsAtTheEndOfItsSlice) {
