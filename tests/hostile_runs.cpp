@@ -22,7 +22,8 @@ constexpr const char* kUsage =
     "                    [--seconds N] [--verbose]\n"
     "Every run follows from its seed. --repeat-every: how often a run is made a second time in\n"
     "other slices (default 8; 0: never). --slice: of how many instructions (default: the seed\n"
-    "chooses). --seconds: after how many a run hangs (default 20).\n";
+    "chooses). --seconds: of processor time, after which a run hangs\n"
+    "(default 20).\n";
 
 std::optional<std::uint64_t> number(std::string_view text) {
   std::uint64_t value = 0;

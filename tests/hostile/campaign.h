@@ -15,7 +15,7 @@ struct CampaignOptions {
   std::uint64_t seed = 1;          ///< of the first run; the others follow
   std::uint64_t repeat_every = 1;  ///< every so many runs is made twice; 0: none
   std::uint64_t slice = 0;         ///< of the second run, in instructions; 0: the seed chooses
-  unsigned seconds_for_one = 20;   ///< more is a hang
+  unsigned seconds_for_one = 20;   ///< of processor time; more is a hang
   bool verbose = false;            ///< a line for each run
 };
 
