@@ -86,7 +86,7 @@ class HostMemory {
   HostPhys base_;
   std::span<std::byte> bytes_;
   // From calloc: the flags of memory that nobody uses cost nothing, however big the host is.
-  std::unique_ptr<std::uint8_t[], Freed> flags_;
+  std::unique_ptr<std::uint8_t[], Freed> flags_;  // NOLINT(modernize-avoid-c-arrays)
   std::vector<CodeListener*> listeners_;
   std::uint64_t code_marks_ = 0;
 };

@@ -9,6 +9,7 @@ namespace {
 std::vector<std::unique_ptr<GenericTimer>> make_timers(Clock& clock, Gicv3& gic,
                                                        std::uint32_t count) {
   std::vector<std::unique_ptr<GenericTimer>> timers;
+  timers.reserve(count);
   for (std::uint32_t cpu = 0; cpu < count; ++cpu) {
     timers.push_back(std::make_unique<GenericTimer>(clock, gic, cpu));
   }

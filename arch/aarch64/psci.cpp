@@ -10,7 +10,7 @@ constexpr std::uint32_t kFastCall = 1u << 31;
 constexpr std::uint32_t kConvention64 = 1u << 30;
 constexpr std::uint64_t kAffinityMask = 0xff'00ff'ffff;
 
-constexpr std::int64_t kVersion1_1 = 0x1'0001;
+constexpr std::int64_t kVersion11 = 0x1'0001;
 
 const FirmwareFunction* find(std::uint32_t function);
 
@@ -19,7 +19,7 @@ FirmwareAnswer value(std::int64_t result) {
 }
 
 FirmwareAnswer version(const FirmwareCall&, const PowerStates&) {
-  return value(kVersion1_1);
+  return value(kVersion11);
 }
 
 // 5.4: the implementation may treat a power-down state as standby, and then returns SUCCESS.

@@ -8,8 +8,8 @@
 
 namespace retrap::riscv64 {
 
-RiscvBoard::RiscvBoard(const VmConfig& config, VmParts parts, std::unique_ptr<CpuSet> cpus)
-    : config_(config),
+RiscvBoard::RiscvBoard(VmConfig config, VmParts parts, std::unique_ptr<CpuSet> cpus)
+    : config_(std::move(config)),
       parts_(parts),
       cpus_(std::move(cpus)),
       sbi_(*this, parts.memory, parts.console) {}

@@ -54,7 +54,7 @@ class RiscvBoard final : public Board, SbiHarts {
     RiscvBoard& board_;
   };
 
-  RiscvBoard(const VmConfig& config, VmParts parts, std::unique_ptr<CpuSet> cpus);
+  RiscvBoard(VmConfig config, VmParts parts, std::unique_ptr<CpuSet> cpus);
   [[nodiscard]] Result<> plug_devices();
 
   // SbiHarts.

@@ -41,13 +41,13 @@ PageTableFormat::Entry GStageFormat::decode(std::uint64_t entry, unsigned level)
 }
 
 const GStageFormat& sv39x4() {
-  static const GStageFormat kFormat(kSv39x4Levels);
-  return kFormat;
+  static const GStageFormat format(kSv39x4Levels);
+  return format;
 }
 
 const GStageFormat& sv48x4() {
-  static const GStageFormat kFormat(kSv48x4Levels);
-  return kFormat;
+  static const GStageFormat format(kSv48x4Levels);
+  return format;
 }
 
 }  // namespace retrap::riscv64

@@ -63,7 +63,7 @@ AluResult alu(AluOp op, std::uint64_t left, std::uint64_t right, unsigned bytes,
   left &= low_bits(width);
   right &= low_bits(width);
   const bool carry = (rflags & flag::kCarry) != 0;
-  const unsigned index = static_cast<unsigned>(right % width);
+  const auto index = static_cast<unsigned>(right % width);
   const std::uint64_t bit_flags = with_carry(rflags, has_bit(left, index));
   switch (op) {
     case AluOp::Add:  return add(left, right, false, width, rflags);

@@ -12,23 +12,21 @@ constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
 constexpr std::uint64_t kUpdateNs = 244'000;  ///< UIP is seen this long before the update
 
 /// The address map of the data sheet, figure 7; the century is where PCs have it.
-enum Register : std::uint8_t {
-  kSeconds = 0,
-  kSecondsAlarm = 1,
-  kMinutes = 2,
-  kMinutesAlarm = 3,
-  kHours = 4,
-  kHoursAlarm = 5,
-  kWeekday = 6,
-  kDay = 7,
-  kMonth = 8,
-  kYear = 9,
-  kRegisterA = 10,
-  kRegisterB = 11,
-  kRegisterC = 12,
-  kRegisterD = 13,
-  kCentury = 0x32,
-};
+constexpr std::uint8_t kSeconds = 0;
+constexpr std::uint8_t kSecondsAlarm = 1;
+constexpr std::uint8_t kMinutes = 2;
+constexpr std::uint8_t kMinutesAlarm = 3;
+constexpr std::uint8_t kHours = 4;
+constexpr std::uint8_t kHoursAlarm = 5;
+constexpr std::uint8_t kWeekday = 6;
+constexpr std::uint8_t kDay = 7;
+constexpr std::uint8_t kMonth = 8;
+constexpr std::uint8_t kYear = 9;
+constexpr std::uint8_t kRegisterA = 10;
+constexpr std::uint8_t kRegisterB = 11;
+constexpr std::uint8_t kRegisterC = 12;
+constexpr std::uint8_t kRegisterD = 13;
+constexpr std::uint8_t kCentury = 0x32;
 
 constexpr unsigned kB24Hours = 1;
 constexpr unsigned kBBinary = 2;
@@ -75,7 +73,7 @@ Cmos::Date Cmos::date_of(std::uint64_t seconds) {
 
 std::uint64_t Cmos::seconds_of(const Date& date) {
   return days_from_civil(date.year, date.month, date.day) * 86'400 +
-         std::uint64_t{date.hour} * 3600 + date.minute * 60U + date.second;
+         std::uint64_t{date.hour} * 3600 + std::uint64_t{date.minute} * 60 + date.second;
 }
 
 std::uint64_t Cmos::seconds(std::uint64_t now_ns) const {

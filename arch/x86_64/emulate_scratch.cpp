@@ -45,12 +45,12 @@ class Emulator::Scratch {
   [[nodiscard]] std::span<std::byte, kPage> page_of(GuestPhys at) {
     const GuestPhys page = at.align_down(kPage);
     for (std::size_t i = 0; i < count_; ++i) {
-      if (pages_[i] == page) return std::span(memory_[i]);
+      if (pages_[i] == page) return memory_[i];
     }
     const std::size_t fresh = std::min<std::size_t>(count_, 1);
     pages_[fresh] = page;
     count_ = fresh + 1;
-    return std::span(memory_[fresh]);
+    return memory_[fresh];
   }
 
   std::array<GuestPhys, 2> pages_{};

@@ -128,7 +128,7 @@ void Vcpu::complete(std::uint64_t value) {
       return retire(exit);
     case Awaited::PortRead: {
       if (string) return finish_string_io(true, value);
-      const unsigned bytes = static_cast<unsigned>(extract(exit.info1, 6, 4));
+      const auto bytes = static_cast<unsigned>(extract(exit.info1, 6, 4));
       cpu.set_gpr(Gpr::Rax, merge_register(cpu.gpr(Gpr::Rax), value, bytes));
       return retire(exit);
     }

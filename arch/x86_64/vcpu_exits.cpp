@@ -54,7 +54,7 @@ Vcpu::Handled Vcpu::on_hlt(const RawExit& exit) {
 }
 
 Vcpu::Handled Vcpu::on_hypercall(const RawExit& exit) {
-  Cpu& cpu = parts_.cpu;
+  const Cpu& cpu = parts_.cpu;
   if (cpu.cpl() != 0) return fault(Event::exception(kUndefinedOpcode));
   const exits::Hypercall call{.nr = cpu.gpr(Gpr::Rax),
                               .args = {cpu.gpr(Gpr::Rdi), cpu.gpr(Gpr::Rsi), cpu.gpr(Gpr::Rdx),
@@ -64,7 +64,7 @@ Vcpu::Handled Vcpu::on_hypercall(const RawExit& exit) {
 }
 
 Vcpu::Handled Vcpu::on_msr(const RawExit& exit) {
-  Cpu& cpu = parts_.cpu;
+  const Cpu& cpu = parts_.cpu;
   const std::uint32_t msr = low32(cpu.gpr(Gpr::Rcx));
   const bool writes = (exit.info1 & 1) != 0;
   std::uint64_t value = cpu.gpr(Gpr::Rdx) << 32 | low32(cpu.gpr(Gpr::Rax));

@@ -78,7 +78,7 @@ void ScriptedVcpu::retire() {
 void ScriptedVcpu::complete(std::uint64_t value) {
   RETRAP_CHECK(unanswered_, "an answer to no question");
   unanswered_ = false;
-  answers_.push_back(Completed{value});
+  answers_.emplace_back(Completed{value});
   std::visit(Overloaded{
                  [&](const exits::MmioRead& read) {
                    if (read.reg < kRegisters) registers_[read.reg] = register_value(read, value);
@@ -98,7 +98,7 @@ void ScriptedVcpu::complete(std::uint64_t value) {
 void ScriptedVcpu::refuse() {
   RETRAP_CHECK(unanswered_, "an answer to no question");
   unanswered_ = false;
-  answers_.push_back(Refused{});
+  answers_.emplace_back(Refused{});
 }
 
 Emulated ScriptedVcpu::emulate(AccessPort& port) {
@@ -109,13 +109,13 @@ Emulated ScriptedVcpu::emulate(AccessPort& port) {
     bool taken = false;
     if (const auto* read = std::get_if<exits::MmioRead>(&access)) {
       const auto value = port.read(*read);
-      answers_.push_back(Accessed{read->addr, value});
+      answers_.emplace_back(Accessed{read->addr, value});
       taken = value.has_value();
       if (taken && read->reg < kRegisters) registers_[read->reg] = register_value(*read, *value);
     } else {
       const auto& write = std::get<exits::MmioWrite>(access);
       taken = port.write(write);
-      answers_.push_back(Accessed{write.addr, taken ? std::optional(write.data) : std::nullopt});
+      answers_.emplace_back(Accessed{write.addr, taken ? std::optional(write.data) : std::nullopt});
     }
     if (!taken) return Emulated::NoAccess;
   }
@@ -124,7 +124,7 @@ Emulated ScriptedVcpu::emulate(AccessPort& port) {
 }
 
 void ScriptedVcpu::inject_abort(const exits::NestedPageFault& fault) {
-  answers_.push_back(Aborted{fault});
+  answers_.emplace_back(Aborted{fault});
 }
 
 void ScriptedVcpu::reset() {
@@ -134,7 +134,7 @@ void ScriptedVcpu::reset() {
 }
 
 void ScriptedVcpu::set_entry(GuestPhys entry, std::uint64_t arg) {
-  answers_.push_back(Entered{entry, arg});
+  answers_.emplace_back(Entered{entry, arg});
   pc_ = entry.raw();
   registers_[0] = arg;
 }
@@ -151,16 +151,17 @@ Result<> ScriptedVcpu::set_gpr(unsigned index, std::uint64_t value) {
 }
 
 void ScriptedVcpu::set_return_value(std::uint64_t value) {
-  answers_.push_back(Returned{value});
+  answers_.emplace_back(Returned{value});
   registers_[0] = value;
 }
 
 void ScriptedVcpu::answer_cpu_up(CpuUpResult result) {
-  answers_.push_back(CpuUpAnswered{result});
+  answers_.emplace_back(CpuUpAnswered{result});
 }
 
 std::vector<NamedRegister> ScriptedVcpu::registers() const {
   std::vector<NamedRegister> named;
+  named.reserve(kRegisters + 1);
   for (unsigned index = 0; index < kRegisters; ++index) {
     named.push_back({kNames[index], registers_[index]});
   }
