@@ -81,7 +81,7 @@ class Cpu {
   virtual ~Cpu() = default;
 
   /// Runs from Clock::retired() to an exit or Clock::stop_at(). The clock is exact afterwards.
-  /// The exit is valid until the next run().
+  /// The exit is valid until the next run() of this CPU.
   [[nodiscard]] virtual const RawExit& run() = 0;
 
   /// x0-x30; 31 is the zero register.

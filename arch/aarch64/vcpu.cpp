@@ -32,9 +32,9 @@ struct SoftwareInterrupt {
 ExitReason Aarch64Vcpu::run() {
   for (;;) {
     if (crash_) return *crash_;
-    exit_ = cpu_.run();
-    if (exit_.kind != RawExit::Kind::Trap) return ended();
-    switch (class_of(exit_.esr)) {
+    exit_ = &cpu_.run();
+    if (exit_->kind != RawExit::Kind::Trap) return ended();
+    switch (class_of(exit_->esr)) {
       case ExceptionClass::DataAbortLower:
       case ExceptionClass::InstructionAbortLower: return on_abort();
       case ExceptionClass::Hvc64:                 return on_hypervisor_call();
@@ -50,20 +50,20 @@ ExitReason Aarch64Vcpu::run() {
 }
 
 ExitReason Aarch64Vcpu::ended() {
-  switch (exit_.kind) {
+  switch (exit_->kind) {
     case RawExit::Kind::Stopped: return exits::BudgetSpent{};
     case RawExit::Kind::Endless:
-      crash_ = exits::GuestCrash{.cause = exit_.esr, .address = cpu_.pc()};
+      crash_ = exits::GuestCrash{.cause = exit_->esr, .address = cpu_.pc()};
       return *crash_;
     case RawExit::Kind::Failed:
     case RawExit::Kind::Trap:   break;
   }
-  return exits::FailEntry{exit_.esr};
+  return exits::FailEntry{exit_->esr};
 }
 
 // Nothing that we trap has another class: the hardware is not what it says.
 ExitReason Aarch64Vcpu::unexpected() const {
-  const auto ec = static_cast<std::uint64_t>(class_of(exit_.esr));
+  const auto ec = static_cast<std::uint64_t>(class_of(exit_->esr));
   return exits::GuestCrash{.cause = kUnexpectedClass | ec, .address = cpu_.pc()};
 }
 
@@ -75,7 +75,7 @@ ExitReason Aarch64Vcpu::on_wait() {
 
 // The hardware has moved the PC behind an HVC already.
 ExitReason Aarch64Vcpu::on_hypervisor_call() {
-  if ((iss_of(exit_.esr) & 0xffff) != 0) {
+  if ((iss_of(exit_->esr) & 0xffff) != 0) {
     cpu_.set_x(0, not_supported());  // SMCCC: the immediate is zero
     return exits::Nothing{};
   }
@@ -87,7 +87,7 @@ ExitReason Aarch64Vcpu::on_hypervisor_call() {
 // There is no EL3: every SMC is a firmware call, or unknown.
 ExitReason Aarch64Vcpu::on_secure_monitor_call() {
   cpu_.retire();
-  if ((iss_of(exit_.esr) & 0xffff) != 0) {
+  if ((iss_of(exit_->esr) & 0xffff) != 0) {
     cpu_.set_x(0, not_supported());
     return exits::Nothing{};
   }
@@ -117,7 +117,7 @@ void Aarch64Vcpu::answer_cpu_up(CpuUpResult result) {
 // op0 1 is a system instruction that the guest may not have. Registers are polled: an access that
 // was right once is right again.
 bool Aarch64Vcpu::is_defined_access() {
-  const std::uint32_t access = iss_of(exit_.esr) & (kSysRegMask | sysreg_iss::kRead);
+  const std::uint32_t access = iss_of(exit_->esr) & (kSysRegMask | sysreg_iss::kRead);
   if (access == known_access_) return true;
   const bool read = (access & sysreg_iss::kRead) != 0;
   if (fields_of(access).op0 < 2 || is_misdirected(access & kSysRegMask, read)) return false;
@@ -126,7 +126,7 @@ bool Aarch64Vcpu::is_defined_access() {
 }
 
 ExitReason Aarch64Vcpu::on_system_register() {
-  const std::uint32_t iss = iss_of(exit_.esr);
+  const std::uint32_t iss = iss_of(exit_->esr);
   const std::uint32_t reg = iss & kSysRegMask;
   const unsigned rt = sysreg_iss::rt(iss);
   if ((iss & sysreg_iss::kRead) != 0) {
@@ -150,21 +150,21 @@ ExitReason Aarch64Vcpu::send_interrupt(std::uint64_t value) {
 
 // Nested fault first: whether a device is there is the monitor's to say.
 ExitReason Aarch64Vcpu::on_abort() {
-  const std::uint32_t iss = iss_of(exit_.esr);
+  const std::uint32_t iss = iss_of(exit_->esr);
   // Stage 2 has four kinds of faults; HPFAR_EL2 says nothing after any other abort.
   if ((iss & 0x3f) > (fsc::kPermission | 3)) return unexpected();
-  const bool fetch = class_of(exit_.esr) == ExceptionClass::InstructionAbortLower;
+  const bool fetch = class_of(exit_->esr) == ExceptionClass::InstructionAbortLower;
   const bool on_walk = (iss & abort_iss::kS1Ptw) != 0;
-  const std::uint64_t page = extract(exit_.hpfar, 39, 4) << 12;
+  const std::uint64_t page = extract(exit_->hpfar, 39, 4) << 12;
   MappingFlags access = MappingFlags::Read;  // of a table, or of data
   if (!on_walk && fetch) access = MappingFlags::Execute;
   if (!on_walk && !fetch && (iss & abort_iss::kWnR) != 0) access = MappingFlags::Write;
-  const std::uint64_t in_page = on_walk ? 0 : exit_.far & low_bits(12);
+  const std::uint64_t in_page = on_walk ? 0 : exit_->far & low_bits(12);
   return exits::NestedPageFault{.addr = GuestPhys(page | in_page), .access_flags = access};
 }
 
 void Aarch64Vcpu::complete(std::uint64_t value) {
-  const std::uint32_t iss = iss_of(exit_.esr);
+  const std::uint32_t iss = iss_of(exit_->esr);
   if ((iss & sysreg_iss::kRead) != 0) {
     cpu_.retire_with(sysreg_iss::rt(iss), value);
   } else {
@@ -177,9 +177,9 @@ void Aarch64Vcpu::refuse() {
 }
 
 Emulated Aarch64Vcpu::emulate(AccessPort& port) {
-  const bool on_walk = (iss_of(exit_.esr) & abort_iss::kS1Ptw) != 0;
-  if (class_of(exit_.esr) != ExceptionClass::DataAbortLower || on_walk) return Emulated::Unknown;
-  const auto access = access_of(exit_);
+  const bool on_walk = (iss_of(exit_->esr) & abort_iss::kS1Ptw) != 0;
+  if (class_of(exit_->esr) != ExceptionClass::DataAbortLower || on_walk) return Emulated::Unknown;
+  const auto access = access_of(*exit_);
   const EmulationResult result =
       access ? emulate_access(cpu_, *access, port) : emulate_instruction(cpu_, port);
   if (result.outcome == Emulated::Retired) cpu_.retire();
@@ -202,7 +202,7 @@ void Aarch64Vcpu::inject_undefined() {
 }
 
 void Aarch64Vcpu::inject_abort(std::uint32_t fsc, std::uint64_t far, bool write) {
-  const bool fetch = class_of(exit_.esr) == ExceptionClass::InstructionAbortLower;
+  const bool fetch = class_of(exit_->esr) == ExceptionClass::InstructionAbortLower;
   const bool el0 = pstate::el(cpu_.pstate()) == 0;
   ExceptionClass ec = el0 ? ExceptionClass::DataAbortLower : ExceptionClass::DataAbortSame;
   if (fetch) {
@@ -214,10 +214,10 @@ void Aarch64Vcpu::inject_abort(std::uint32_t fsc, std::uint64_t far, bool write)
 // A synchronous external abort. The level of the walk that met it is not in the syndrome of a
 // stage-2 fault: 3 is reported.
 void Aarch64Vcpu::inject_abort(const exits::NestedPageFault&) {
-  const std::uint32_t iss = iss_of(exit_.esr);
+  const std::uint32_t iss = iss_of(exit_->esr);
   const bool on_walk = (iss & abort_iss::kS1Ptw) != 0;
-  const bool fetch = class_of(exit_.esr) == ExceptionClass::InstructionAbortLower;
-  inject_abort(on_walk ? fsc::kExternalOnWalk | 3 : fsc::kExternal, exit_.far,
+  const bool fetch = class_of(exit_->esr) == ExceptionClass::InstructionAbortLower;
+  inject_abort(on_walk ? fsc::kExternalOnWalk | 3 : fsc::kExternal, exit_->far,
                !fetch && (iss & abort_iss::kWnR) != 0);
 }
 

@@ -60,10 +60,11 @@ class Aarch64Vcpu final : public ArchVcpu {
   void inject_undefined();
   void inject_abort(std::uint32_t fsc, std::uint64_t far, bool write);
 
+  static constexpr RawExit kNoExit{};
   Cpu& cpu_;
   std::uint32_t index_;
   VcpuParts parts_;
-  RawExit exit_;
+  const RawExit* exit_ = &kNoExit;          ///< never null: the last one
   std::uint32_t known_access_ = 0;          ///< the last system-register access that was in order
   std::optional<exits::GuestCrash> crash_;  ///< there is no way out: what every run() gives
 };

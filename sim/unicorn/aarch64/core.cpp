@@ -36,7 +36,7 @@ const RawExit& Core::run(CpuContext& cpu) {
   loop();
   clock_.retire_to(retired_);
   code_marks_ = memory_.code_marks();
-  return exit_;
+  return cpu.exit;
 }
 
 // Inlined: the engine leaves by longjmp, after which every return to a caller is mispredicted.
@@ -47,7 +47,7 @@ const RawExit& Core::run(CpuContext& cpu) {
     if (current_->virtual_irq && interrupt_is_due()) take_interrupt();
     if (pending()) apply_pending();
     if (retired_ >= limit_) {
-      exit_ = {.kind = RawExit::Kind::Stopped};
+      current_->exit = {.kind = RawExit::Kind::Stopped};
       return;
     }
     if (stepping_) registers_.set_raw_pstate(registers_.pstate() | pstate::kSs);
@@ -97,7 +97,7 @@ Core::Next Core::after_stop(uc_err error, std::uint64_t started_at) {
 Core::Next Core::defer() {
   current_->pc -= 4;
   retired_ -= 1;
-  exit_ = *deferred_;
+  current_->exit = *deferred_;
   deferred_.reset();
   return Next::Exit;
 }

@@ -29,7 +29,8 @@ struct CpuContext {
   CpuSetup setup;
   retrap::aarch64::Cpu* cpu = nullptr;  ///< itself, seen from outside
   uc_context* saved = nullptr;          ///< registers while another CPU is on the engine
-  std::uint64_t pc = 0;                 ///< while the engine stands still
+  RawExit exit;
+  std::uint64_t pc = 0;  ///< while the engine stands still
   bool virtual_irq = false;
   unsigned fpen = 0;           ///< CPACR_EL1.FPEN, which the engine itself ignores
   bool odd_return = false;     ///< what SPSR_EL1 has is no plain return to AArch64
@@ -170,6 +171,8 @@ class Core final : public CodeListener {
   static bool on_fill(uc_engine*, std::uint64_t va, uc_mem_type type, uc_tlb_entry* out,
                       void* user);
   bool fill(std::uint64_t va, AccessType access, uc_tlb_entry& out);
+  void refuse(std::uint64_t va, AccessType access, std::uint64_t pc,
+              std::optional<std::uint32_t> word);
   static void on_exception(uc_engine*, std::uint32_t number, void* user);
   void stop_at_block(std::uint64_t at);
   // core_sysregs.cpp
@@ -191,7 +194,6 @@ class Core final : public CodeListener {
   int exception_number_ = -1;
   Attention attention_;
   Refusal refusal_;
-  RawExit exit_;
   std::uint32_t decoded_word_ = 0;  ///< devices are polled: the last instruction is kept
   std::optional<retrap::aarch64::MemoryInstruction> decoded_;
   bool stepping_ = false;

@@ -57,19 +57,19 @@ bool is_trapped_at_el0(const retrap::aarch64::SysRegFields& reg) {
 }  // namespace
 
 Core::Next Core::trap(std::uint32_t esr, std::uint64_t far, std::uint64_t hpfar) {
-  exit_ = {.kind = RawExit::Kind::Trap, .esr = esr, .far = far, .hpfar = hpfar};
+  current_->exit = {.kind = RawExit::Kind::Trap, .esr = esr, .far = far, .hpfar = hpfar};
   return Next::Exit;
 }
 
 Core::Next Core::fail(std::uint64_t reason) {
-  exit_ = {.kind = RawExit::Kind::Failed, .esr = reason};
+  current_->exit = {.kind = RawExit::Kind::Failed, .esr = reason};
   return Next::Exit;
 }
 
 Core::Next Core::take_fault(std::uint32_t esr, std::optional<std::uint64_t> far) {
   ++retired_;
   if (retrap::aarch64::is_at_own_vector(*current_->cpu)) {
-    exit_ = {.kind = RawExit::Kind::Endless, .esr = esr, .far = far.value_or(0)};
+    current_->exit = {.kind = RawExit::Kind::Endless, .esr = esr, .far = far.value_or(0)};
     return Next::Exit;
   }
   retrap::aarch64::enter_el1(*current_->cpu,
@@ -128,9 +128,8 @@ Core::Next Core::on_exception_number() {
   const std::uint64_t pc = current_->pc;
   const auto word_at = [&](std::uint64_t at) { return instruction_at(at).value_or(0); };
   switch (static_cast<EngineException>(exception_number_)) {
-    case EngineException::HypervisorCall:
-      return trap(make_esr(ExceptionClass::Hvc64, immediate16(word_at(pc - 4))));
-    case EngineException::Undefined: return on_undefined();
+    case EngineException::HypervisorCall: return trap(registers_.syndrome());
+    case EngineException::Undefined:      return on_undefined();
     case EngineException::SupervisorCall:
       retrap::aarch64::enter_el1(
           *current_->cpu, {.return_address = pc,
@@ -156,6 +155,13 @@ Core::Next Core::on_exception_number() {
 }
 
 Core::Next Core::on_undefined() {
+  // A trap that EL2 asked for comes with its syndrome. What the engine does not know is undefined
+  // in its eyes: the instruction says what it was.
+  const std::uint32_t known = registers_.syndrome();
+  if (retrap::aarch64::class_of(known) == ExceptionClass::SysReg &&
+      pstate::el(registers_.pstate()) != 0) {
+    return trap(known);
+  }
   const std::uint32_t word = instruction_at(current_->pc).value_or(0);
   const unsigned el = pstate::el(registers_.pstate());
   std::uint32_t esr = make_esr(ExceptionClass::Unknown, 0);

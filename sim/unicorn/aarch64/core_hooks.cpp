@@ -133,7 +133,8 @@ int Core::first_fp(std::uint64_t at, std::uint32_t instructions) {
 const std::byte* Core::code_at(std::uint64_t va) {
   if (const std::byte* const known = code_pages_.find(va)) return known;
   if (!regime_valid_) load_regime();
-  const Walk walk = mmu_.translate(va & ~low_bits(12), 0, Privilege::El1);
+  Walk walk;
+  mmu_.translate(va & ~low_bits(12), 0, Privilege::El1, walk);
   if (!walk.ok()) return nullptr;
   const std::byte* const page = memory_.data() + (walk.hpa - memory_.base().raw());
   code_pages_.remember(va, page);
@@ -154,6 +155,16 @@ bool Core::on_fill(uc_engine*, std::uint64_t va, uc_mem_type type, uc_tlb_entry*
   return static_cast<Core*>(user)->fill(va, access, *out);
 }
 
+// refusal_.walk is in its place already: a copy of what has just been written is slow.
+void Core::refuse(std::uint64_t va, AccessType access, std::uint64_t pc,
+                  std::optional<std::uint32_t> word) {
+  refusal_.valid = true;
+  refusal_.va = va;
+  refusal_.access = access;
+  refusal_.pc = pc;
+  refusal_.word = word;
+}
+
 bool Core::fill(std::uint64_t va, AccessType access, uc_tlb_entry& out) {
   const bool fetch = access == AccessType::Fetch;
   if (fetch && translations_.applying() && Translations::in_window(va)) {
@@ -162,6 +173,7 @@ bool Core::fill(std::uint64_t va, AccessType access, uc_tlb_entry& out) {
     return true;
   }
   if (!regime_valid_) load_regime();
+  refusal_.valid = false;
   const std::uint64_t pc = registers_.pc();
   Privilege privilege = pstate::el(registers_.pstate()) == 0 ? Privilege::El0 : Privilege::El1;
   std::optional<std::uint32_t> word;
@@ -170,16 +182,12 @@ bool Core::fill(std::uint64_t va, AccessType access, uc_tlb_entry& out) {
     word = instruction_at(pc);
     if (word && retrap::aarch64::is_unprivileged(*word)) privilege = Privilege::El0;
   }
-  const Walk walk = mmu_.translate(va, permission::needed_for(access), privilege);
+  const Walk& walk = refusal_.walk;
+  mmu_.translate(va, permission::needed_for(access), privilege, refusal_.walk);
   if (!walk.ok()) {
     if (!fetch && !word) word = instruction_at(pc);
-    refusal_ = {.valid = true,
-                .va = va,
-                .access = access,
-                .walk = walk,
-                .to_code = false,
-                .pc = pc,
-                .word = word};
+    refuse(va, access, pc, word);
+    refusal_.to_code = false;
     return false;  // a clean unwind: nothing of the instruction has happened
   }
   const std::uint64_t hpa = walk.hpa & ~low_bits(12);
@@ -192,13 +200,8 @@ bool Core::fill(std::uint64_t va, AccessType access, uc_tlb_entry& out) {
   } else if ((flags & HostMemory::kCode) == 0 || hpa == one_store_) {
     permissions &= ~permission::kExecute;
   } else if (access == AccessType::Write) {
-    refusal_ = {.valid = true,
-                .va = va,
-                .access = access,
-                .walk = walk,
-                .to_code = true,
-                .pc = pc,
-                .word = word};
+    refuse(va, access, pc, word);
+    refusal_.to_code = true;
     return false;
   } else {
     permissions &= ~permission::kWrite;

@@ -34,11 +34,16 @@ void write_all(uc_engine* uc, unsigned first) {
   write(uc, UC_ARM64_REG_ELR_EL1, sentinel(first + 33));
   write(uc, UC_ARM64_REG_SP_EL0, sentinel(first + 34));
   write(uc, UC_ARM64_REG_SP_EL1, sentinel(first + 35));
+  write(uc, UC_ARM64_REG_CP_REG,
+        uc_arm64_cp_reg{0, 0, 3, 4, 0, sentinel(first + 36)});  // VPIDR_EL2
+  write(uc, UC_ARM64_REG_CP_REG,
+        uc_arm64_cp_reg{0, 0, 3, 4, 5, sentinel(first + 37)});  // VMPIDR_EL2
 }
 
 bool registers_match(const Env& env, unsigned first) {
   bool same = env.pc == sentinel(first + 32) && env.elr[1] == sentinel(first + 33) &&
-              env.sp[0] == sentinel(first + 34) && env.sp[1] == sentinel(first + 35);
+              env.sp[0] == sentinel(first + 34) && env.sp[1] == sentinel(first + 35) &&
+              env.vpidr == sentinel(first + 36) && env.vmpidr == sentinel(first + 37);
   for (unsigned i = 0; i < 32; ++i) same = same && env.x[i] == sentinel(first + i);
   return same && env.aarch64 == 1;
 }

@@ -41,6 +41,11 @@ struct Env {
   std::uint64_t daif;
   std::uint64_t elr[4];  ///< by exception level
   std::uint64_t sp[4];   ///< by exception level; that which is selected is stale
+  std::byte system[2192];
+  std::uint64_t vpidr;
+  std::uint64_t vmpidr;
+  std::byte m_profile[184];
+  std::uint32_t syndrome;  ///< of the last exception, as ESR_EL2 would have it
 
   /// In SPSR layout.
   [[nodiscard]] std::uint32_t pstate() const {
@@ -66,6 +71,7 @@ struct Env {
   [[nodiscard]] static Result<Env*> find(uc_engine* uc);
 };
 static_assert(offsetof(Env, pc) == 320 && offsetof(Env, banked_spsr) == 352 &&
-              offsetof(Env, daif) == 560);
+              offsetof(Env, daif) == 560 && offsetof(Env, vpidr) == 2824 &&
+              offsetof(Env, syndrome) == 3024);
 
 }  // namespace retrap::unicorn::aarch64

@@ -45,12 +45,13 @@ struct Mmu::Attributes {
 
 Mmu::Mmu(HostMemory& memory, HostPhys stage2_root) : memory_(memory), root_(stage2_root) {}
 
-Walk Mmu::translate(std::uint64_t va, unsigned permissions_needed, Privilege privilege) {
-  Walk first = stage1(va, permissions_needed, privilege);
-  if (!first.ok()) return first;
-  Walk second = stage2(first.ipa, permissions_needed);
-  second.permissions &= first.permissions;
-  return second;
+void Mmu::translate(std::uint64_t va, unsigned permissions_needed, Privilege privilege,
+                    Walk& walk) {
+  walk = stage1(va, permissions_needed, privilege);
+  if (!walk.ok()) return;
+  const unsigned permissions = walk.permissions;
+  stage2(walk, permissions_needed);
+  walk.permissions &= permissions;
 }
 
 Walk Mmu::stage1(std::uint64_t va, unsigned permissions_needed, Privilege privilege) {
@@ -101,11 +102,11 @@ Walk Mmu::walk_tables(const Half& half, std::uint64_t va, unsigned needed, Privi
   std::uint64_t descriptor = 0;
   for (;; ++level) {
     const std::uint64_t at = table + extract(va, top, low) * 8;
-    const Walk entry = stage2(at, permission::kRead);
+    Walk entry{.ipa = at};
+    stage2(entry, permission::kRead);
     if (!entry.ok()) {
-      Walk fault = entry;
-      if (fault.outcome == Walk::Outcome::Stage2) fault.outcome = Walk::Outcome::Stage2OnWalk;
-      return fault;
+      if (entry.outcome == Walk::Outcome::Stage2) entry.outcome = Walk::Outcome::Stage2OnWalk;
+      return entry;
     }
     descriptor = word_at(HostPhys(entry.hpa));
     const bool bit1 = has_bit(descriptor, 1);
@@ -152,27 +153,39 @@ unsigned Mmu::permissions_of(const Attributes& attributes, Privilege privilege) 
   return execute_never ? permissions : permissions | permission::kExecute;
 }
 
-Walk Mmu::stage2(std::uint64_t ipa, unsigned permissions_needed) {
+void Mmu::stage2(Walk& walk, unsigned permissions_needed) {
+  const std::uint64_t ipa = walk.ipa;
   const std::uint64_t page = ipa >> 12;
   CachedPage& cached = cache_[page % cache_.size()];
   if (cached.ipa_page != page) {
     if (page == refused_.ipa_page && (word_at(refused_.descriptor) & s2::kValid) == 0) {
-      return {.outcome = Walk::Outcome::Stage2, .fsc = refused_.fsc, .ipa = ipa};
+      walk.outcome = Walk::Outcome::Stage2;
+      walk.fsc = refused_.fsc;
+      return;
     }
-    const Walk walk = walk_stage2(ipa);
-    if (!walk.ok()) return walk;
-    cached = {.ipa_page = page, .hpa = walk.hpa & ~low_bits(12), .permissions = walk.permissions};
+    walk = refill(ipa, cached);
+    if (!walk.ok()) return;
   }
   if ((cached.permissions & permissions_needed) != permissions_needed) {
     // Perhaps the monitor has granted more since: only then is the table asked again.
-    const Walk walk = walk_stage2(ipa);
-    if (!walk.ok()) return walk;
-    cached = {.ipa_page = page, .hpa = walk.hpa & ~low_bits(12), .permissions = walk.permissions};
+    walk = refill(ipa, cached);
+    if (!walk.ok()) return;
     if ((cached.permissions & permissions_needed) != permissions_needed) {
-      return {.outcome = Walk::Outcome::Stage2, .fsc = walk.fsc, .ipa = ipa};
+      walk.outcome = Walk::Outcome::Stage2;
+      return;
     }
   }
-  return {.permissions = cached.permissions, .ipa = ipa, .hpa = cached.hpa | (ipa & low_bits(12))};
+  walk.permissions = cached.permissions;
+  walk.hpa = cached.hpa | (ipa & low_bits(12));
+}
+
+Walk Mmu::refill(std::uint64_t ipa, CachedPage& cached) {
+  const Walk walk = walk_stage2(ipa);
+  if (walk.ok()) {
+    cached = {
+        .ipa_page = ipa >> 12, .hpa = walk.hpa & ~low_bits(12), .permissions = walk.permissions};
+  }
+  return walk;
 }
 
 // When Ok, `fsc` is what a permission fault at the leaf would say.

@@ -64,10 +64,11 @@ class Mmu {
   }
 
   /// `permissions_needed` may be 0: then only the address matters.
-  [[nodiscard]] Walk translate(std::uint64_t va, unsigned permissions_needed, Privilege privilege);
+  void translate(std::uint64_t va, unsigned permissions_needed, Privilege privilege, Walk& walk);
   /// Stage 1 alone: `hpa` means nothing.
   [[nodiscard]] Walk stage1(std::uint64_t va, unsigned permissions_needed, Privilege privilege);
-  [[nodiscard]] Walk stage2(std::uint64_t ipa, unsigned permissions_needed);
+  /// Of `walk.ipa`; `walk` is that of stage 1 before.
+  void stage2(Walk& walk, unsigned permissions_needed);
 
  private:
   struct CachedPage {
@@ -94,6 +95,8 @@ class Mmu {
   [[nodiscard]] Walk walk_tables(const Half& half, std::uint64_t va, unsigned needed,
                                  Privilege privilege);
   [[nodiscard]] Walk walk_stage2(std::uint64_t ipa);
+  /// Asks the table, and keeps what it says where the address has a page.
+  [[nodiscard]] Walk refill(std::uint64_t ipa, CachedPage& cached);
   [[nodiscard]] unsigned permissions_of(const Attributes& attributes, Privilege privilege) const;
 
   HostMemory& memory_;

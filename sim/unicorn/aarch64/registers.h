@@ -34,6 +34,8 @@ class Registers {
   /// Neither swaps stack pointers nor takes effect on translation by itself: see
   /// Core::set_pstate().
   void set_raw_pstate(std::uint32_t value) { env_->set_pstate(value); }
+  /// Of the exception that the hook of UC_HOOK_INTR has been called for.
+  [[nodiscard]] std::uint32_t syndrome() const { return env_->syndrome; }
   [[nodiscard]] bool in_aarch32() const { return env_->aarch64 == 0; }
 
   [[nodiscard]] Vector v(unsigned index) const {
