@@ -106,6 +106,7 @@ function(retrap_add_guests library)
     OBJECT_DEPENDS "${elves}")
   target_compile_options(${library} PRIVATE "SHELL:-Wa,-I\"${PROJECT_BINARY_DIR}/guests\"")
   target_link_libraries(${library} PUBLIC retrap::base PRIVATE retrap_build_flags)
+  set_target_properties(${library} PROPERTIES CXX_CLANG_TIDY "")  # generated
 endfunction()
 
 # retrap_add_launchers(): <build>/guests/launch/ISA.elf from tests/hostile/launch_ISA.S.

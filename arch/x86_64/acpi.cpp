@@ -98,7 +98,7 @@ std::vector<std::byte> make_fadt(std::uint64_t facs, std::uint64_t dsdt) {
   table.half(kBootArch).byte(0).word(kFlags);
   table.zeroes(12).byte(0).zeroes(3);  // RESET_REG, RESET_VALUE
   table.quad(0).quad(dsdt);            // X_FIRMWARE_CTRL, X_DSDT
-  table.zeroes(std::size_t{8} * 12);                // X_ register blocks: the 32-bit ones count
+  table.zeroes(std::size_t{8} * 12);   // X_ register blocks: the 32-bit ones count
   return table.seal();
 }
 

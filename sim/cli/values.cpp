@@ -18,6 +18,7 @@ std::optional<std::uint64_t> digits(std::string_view text) {
   if (hex) text.remove_prefix(2);
   std::uint64_t value = 0;
   const char* const end = text.data() + text.size();
+  // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): `end` says where it ends
   const auto [stop, error] = std::from_chars(text.data(), end, value, hex ? 16 : 10);
   if (error != std::errc() || stop != end) return std::nullopt;
   return value;

@@ -88,7 +88,7 @@ std::byte* find_in_cpu(uc_engine* uc, std::span<const std::byte> pattern, std::s
       const std::uint64_t word = word_at(words + at);
       if (word < kHostPage || word % 16 != 0 || (word >> 32 == region) != near) continue;
       std::byte* object = nullptr;
-      std::memcpy(&object, words + at, sizeof object);
+      std::memcpy(static_cast<void*>(&object), words + at, sizeof object);
       const auto found = find_in(memory.read(object), pattern, size);
       if (found) return object + *found;
     }

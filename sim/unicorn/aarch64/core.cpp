@@ -238,7 +238,7 @@ void Core::set_pstate(CpuContext& cpu, std::uint32_t value) {
 }
 
 std::uint64_t Core::sysreg(CpuContext& cpu, SysReg reg) {
-  Registers& regs = registers(cpu);
+  const Registers& regs = registers(cpu);
   const bool on_sp_el0 = pstate::el(regs.pstate()) == 0 || (regs.pstate() & pstate::kSpSel) == 0;
   switch (reg) {
     case SysReg::SP_EL0:   return on_sp_el0 ? regs.sp() : regs.bank_sp(0);

@@ -178,7 +178,7 @@ Core::Next Core::do_rotate_through_carry(Vcpu& cpu, const Instruction& in) {
 
 // The rules are checked here; the write itself is left to the engine, one instruction long.
 Core::Next Core::do_write_cr(Vcpu& cpu, unsigned number, const Instruction& in) {
-  EnvHead& head = cpu.env.head();
+  const EnvHead& head = cpu.env.head();
   if (in.is(OpcodeMap::Two, 0x22)) {  // else LMSW or CLTS, which cannot be wrong
     std::uint64_t value = head.regs[moved_register(in)];
     if (!cpu.env.code64()) value &= 0xffff'ffff;
@@ -205,7 +205,7 @@ Core::Next Core::do_write_cr(Vcpu& cpu, unsigned number, const Instruction& in) 
 // Breakpoints are kept and never hit: the engine has none.
 Core::Next Core::do_write_dr(Vcpu& cpu, unsigned number, const Instruction& in) {
   constexpr std::uint64_t kDebugExtensions = 1U << 3;
-  EnvHead& head = cpu.env.head();
+  const EnvHead& head = cpu.env.head();
   std::uint64_t value = head.regs[moved_register(in)];
   if (!cpu.env.code64()) value &= 0xffff'ffff;
   if (number > 7 || ((number == 4 || number == 5) && (head.cr[4] & kDebugExtensions) != 0)) {

@@ -249,13 +249,13 @@ bool Attempt::legacy_stack(unsigned ring, std::uint32_t& esp, EnvSegment& ss) {
   std::uint16_t selector = 0;
   if ((head_.tr.flags & 0x800) != 0) {  // a 32-bit TSS
     if (4 + 8 * ring + 5 > head_.tr.limit) return raise(kInvalidTss, tss_error);
-    if (!load(head_.tr.base + 4 + 8 * ring, esp)) return false;
-    if (!load(head_.tr.base + 8 + 8 * ring, selector)) return false;
+    if (!load(head_.tr.base + 4 + std::uint64_t{8} * ring, esp)) return false;
+    if (!load(head_.tr.base + 8 + std::uint64_t{8} * ring, selector)) return false;
   } else {
     std::uint16_t sp = 0;
     if (2 + 4 * ring + 3 > head_.tr.limit) return raise(kInvalidTss, tss_error);
-    if (!load(head_.tr.base + 2 + 4 * ring, sp)) return false;
-    if (!load(head_.tr.base + 4 + 4 * ring, selector)) return false;
+    if (!load(head_.tr.base + 2 + std::uint64_t{4} * ring, sp)) return false;
+    if (!load(head_.tr.base + 4 + std::uint64_t{4} * ring, selector)) return false;
     esp = sp;
   }
   const std::uint32_t error = selector & 0xfffcU;

@@ -394,7 +394,7 @@ std::uint64_t operand_address(const Instruction& in, const EnvHead& head, std::u
   const auto gpr = [&](unsigned low, unsigned rex_bit) {
     return head.regs[low | ((in.rex & rex_bit) != 0 ? 8U : 0U)];
   };
-  std::uint64_t offset = static_cast<std::uint64_t>(std::int64_t{in.displacement});
+  auto offset = static_cast<std::uint64_t>(std::int64_t{in.displacement});
   bool stack = false;
   if (in.address_bytes == 2) {
     constexpr std::array<std::array<unsigned, 2>, 8> kPairs = {
