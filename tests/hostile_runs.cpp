@@ -62,9 +62,10 @@ std::optional<CampaignOptions> parse(std::span<char*> arguments) {
     const std::string_view name = arguments[i];
     if (name == "--verbose") {
       options.verbose = true;
-    } else if (i + 1 == arguments.size() || !set(options, name, arguments[++i])) {
-      return std::nullopt;
+      continue;
     }
+    ++i;
+    if (i == arguments.size() || !set(options, name, arguments[i])) return std::nullopt;
   }
   return options;
 }

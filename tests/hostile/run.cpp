@@ -103,7 +103,7 @@ RunResult run_hostile_twice(ArchId arch, std::uint64_t seed, std::uint64_t slice
   Prng prng(~seed);
   const std::uint64_t longest = prng.chance(1, 2) ? 8 : 2000;
   if (slice == 0 && prng.chance(7, 8)) slice = prng.between(1, longest);
-  const RunResult second = run_in_slices(arch, seed, slice, Digested::Yes);
+  RunResult second = run_in_slices(arch, seed, slice, Digested::Yes);
   if (!second.finding.empty()) return second;
   if (first.digest != second.digest || first.instructions != second.instructions ||
       first.exits != second.exits || first.reason != second.reason) {

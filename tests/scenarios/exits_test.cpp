@@ -14,7 +14,7 @@ using Names = std::set<std::string_view>;
 
 /// The guests that cause the most kinds of exits.
 const std::vector<Scenario>& causes() {
-  static const std::vector<Scenario> kCauses = {
+  static const std::vector<Scenario> scenarios = {
       {.guest = "hypercalls"},
       {.guest = "sysregs"},
       {.guest = "mmio"},
@@ -25,7 +25,7 @@ const std::vector<Scenario>& causes() {
       {.guest = "restart", .end = StopReason::Reset},
       {.guest = "crash", .end = StopReason::Crashed},
   };
-  return kCauses;
+  return scenarios;
 }
 
 /// Without budget-spent, which is not the guest's; external-interrupt and fail-entry, which only

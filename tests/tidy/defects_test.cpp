@@ -86,6 +86,7 @@ TEST_F(TheCatalogueOfDefects, HasEveryEntryOfTheReferenceOnce) {
   }
 
   std::vector<std::string> entries;
+  entries.reserve(rows_.size());
   for (const Row& row : rows_) entries.push_back(row.entry);
 
   EXPECT_EQ(entries, want);

@@ -17,7 +17,6 @@ using scripted::Accessed;
 using scripted::Answer;
 using scripted::Completed;
 using scripted::Refused;
-using test::FailsSaying;
 using test::FailsWith;
 using test::Succeeds;
 using test::SucceedsWith;
