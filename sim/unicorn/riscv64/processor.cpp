@@ -145,18 +145,26 @@ void Processor::stop_before(std::uint64_t pc, std::uint32_t size, BlockStop why)
   check(uc_emu_stop(engine_.get()), "emu_stop");
 }
 
+// The guest may have changed its tables without a fence, and go on with code that they no longer
+// map: where a page is known as code, what was known stays true.
+const std::uint8_t* Processor::block_bytes(std::uint64_t pc) {
+  const bool plain = mmu_.is_plain_code(pc);
+  if (plain) {
+    if (const std::uint8_t* const bytes = mmu_.code(pc)) return bytes;
+  }
+  const Translated fetched =
+      mmu_.translate(pc, AccessKind::Fetch, active_->privilege_now(), 0, true);
+  if (!fetched.ok) return nullptr;
+  if (plain) mmu_.add_code_page(pc, align_down(fetched.hpa, kPageSize));
+  return host_bytes(fetched.hpa);
+}
+
 // Whatever the slots do not know: first visits, pages that are not plain code, the limit.
 void Processor::slow_block(std::uint64_t pc, std::uint32_t size) {
   if (!changed_code_.empty()) return stop_before(pc, size, BlockStop::Invalidate);
   const bool plain = mmu_.is_plain_code(pc);
-  const std::uint8_t* bytes = plain ? mmu_.code(pc) : nullptr;
-  if (bytes == nullptr) {
-    const Translated fetched =
-        mmu_.translate(pc, AccessKind::Fetch, active_->privilege_now(), 0, true);
-    if (!fetched.ok) return stop_before(pc, size, BlockStop::NotFetched);
-    if (plain) mmu_.add_code_page(pc, align_down(fetched.hpa, kPageSize));
-    bytes = host_bytes(fetched.hpa);
-  }
+  const std::uint8_t* const bytes = block_bytes(pc);
+  if (bytes == nullptr) return stop_before(pc, size, BlockStop::NotFetched);
   // The last instruction may go on in the next page; blocks do not.
   const auto in_page =
       std::min<std::uint32_t>(size, static_cast<std::uint32_t>(kPageSize - (pc & (kPageSize - 1))));

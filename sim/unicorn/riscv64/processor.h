@@ -117,6 +117,7 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   void run(Hart& hart);
   [[nodiscard]] uc_err enter_up_to(StopPoint& stop);
   [[nodiscard]] bool after_run(uc_err error, StopPoint& stop);
+  [[nodiscard]] bool not_fetched(StopPoint& stop);
   [[nodiscard]] bool after_block_stop(StopPoint& stop);
   [[nodiscard]] bool after_failed_fill(StopPoint& stop);
   [[nodiscard]] Translated failed_walk(std::uint64_t va, AccessKind access, Privilege privilege);
@@ -131,6 +132,8 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   [[nodiscard]] std::uint64_t hot_limit() const;
 
   [[nodiscard]] const std::uint8_t* host_bytes(std::uint64_t hpa) const;
+  /// The bytes of the block at `pc`, or null where it cannot be fetched.
+  [[nodiscard]] const std::uint8_t* block_bytes(std::uint64_t pc);
   /// The instruction at `va`, which runs or has just run; 0 where it cannot be read.
   [[nodiscard]] std::uint32_t instruction_at(std::uint64_t va);
 

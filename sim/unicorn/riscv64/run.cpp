@@ -88,13 +88,10 @@ bool Processor::after_run(uc_err error, StopPoint& stop) {
   }
   if (block_stop_ == BlockStop::NotFetched) {
     active_->set_pc(stopped_at_);
-    failed_fill_ = {.happened = true, .va = page_of(stopped_at_), .access = AccessKind::Fetch};
-    mmu_.forget_failure();
-  } else if (block_stop_ != BlockStop::None) {
-    return after_block_stop(stop);
-  } else {
-    active_->set_pc(env_.pc);
+    return not_fetched(stop);
   }
+  if (block_stop_ != BlockStop::None) return after_block_stop(stop);
+  active_->set_pc(env_.pc);
   if (failed_fill_.happened) return after_failed_fill(stop);
   const std::uint64_t pc = active_->pc();
   if (error == UC_ERR_INSN_INVALID) {  // how the engine says EBREAK
@@ -106,13 +103,19 @@ bool Processor::after_run(uc_err error, StopPoint& stop) {
                 .stval = static_cast<std::uint64_t>(error)});
 }
 
+// The guest's tables say no, whatever the engine's TLB remembers.
+bool Processor::not_fetched(StopPoint& stop) {
+  failed_fill_ = {.happened = true, .va = page_of(stopped_at_), .access = AccessKind::Fetch};
+  mmu_.forget_failure();
+  return after_failed_fill(stop);
+}
+
 // The block at stopped_at_ has not run.
 bool Processor::after_block_stop(StopPoint& stop) {
   active_->set_pc(stopped_at_);
   if (block_stop_ == BlockStop::Invalidate) return false;
-  const std::uint64_t hpa =
-      mmu_.translate(stopped_at_, AccessKind::Fetch, active_->privilege_now(), 0, true).hpa;
-  const std::uint8_t* const bytes = host_bytes(hpa);
+  const std::uint8_t* const bytes = block_bytes(stopped_at_);
+  if (bytes == nullptr) return not_fetched(stop);
   const auto in_page = std::min<std::uint32_t>(
       stopped_size_, static_cast<std::uint32_t>(kPageSize - (stopped_at_ & (kPageSize - 1))));
   const std::uint64_t room = limit_ - hot_.count;
