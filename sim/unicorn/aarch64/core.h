@@ -141,7 +141,8 @@ class Core final : public CodeListener {
   }
   void reconsider();
   // core_code.cpp
-  void mark_code(std::uint64_t at_hpa);
+  void mark_code(std::uint64_t at_hpa, std::uint32_t instructions);
+  [[nodiscard]] bool store_hits_code(std::uint64_t page);
   void unmark_code(std::uint64_t page);
   Next open_code_page();
   void close_code_page();
@@ -212,6 +213,8 @@ class Core final : public CodeListener {
   Translations translations_;
   WriteGrants grants_;
   std::uint64_t one_store_ = kNoPage;  ///< a page with code that the step at hand may write
+  bool store_hits_code_ = false;
+  std::vector<std::uint64_t> code_lines_;  ///< for each host page: which of its lines have code
   bool flush_wanted_ = false;
   std::uint64_t code_marks_ = 0;  ///< HostMemory::code_marks() at the end of the last run
   CodePages code_pages_;

@@ -103,7 +103,7 @@ void Core::inspect_block(std::uint64_t at, std::uint32_t instructions) {
   }
   const std::uint64_t hpa =
       memory_.base().raw() + static_cast<std::uint64_t>(code - memory_.data());
-  mark_code(hpa);
+  mark_code(hpa, instructions);
   bool fp = false;
   bool watched = false;
   for (std::uint32_t i = 0; i < instructions; ++i) {

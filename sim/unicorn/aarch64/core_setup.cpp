@@ -50,7 +50,8 @@ Core::Core(Engine engine, Env& env, HostMemory& memory, Clock& clock, AddressSpa
       clock_(clock),
       space_(space),
       mmu_(memory, space.root()),
-      grants_(memory) {}
+      grants_(memory),
+      code_lines_(memory.size() / kPageSize, 0) {}
 
 Core::~Core() {
   memory_.remove_listener(this);
