@@ -22,6 +22,7 @@ namespace retrap::unicorn::riscv64 {
 ///   [63:28] bits 49 to 14 of the address: canonical addresses of Sv48 and guest-physical ones of
 ///           Sv48x4 have 50 bits that matter, and the index gives the rest
 ///   [27:16] the size in bytes; kNoSize where the block has been dropped
+///   [14]    bit 0 of the address: an odd one is never learned, and never taken for its neighbour
 ///   [9:0]   the count
 class BlockCounts {
  public:
@@ -63,7 +64,7 @@ class BlockCounts {
   static constexpr std::uint64_t kNoSize = 0xfff;
 
   [[nodiscard]] static constexpr std::uint64_t tag_of(std::uint64_t pc) {
-    return (pc << kIndexedBits) & ~low_bits(2 * kIndexedBits);
+    return (pc << kIndexedBits) & (~low_bits(2 * kIndexedBits) | bit(kIndexedBits));
   }
 
   std::array<std::uint64_t, kSlots> slots_;

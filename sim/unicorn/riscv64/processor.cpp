@@ -162,6 +162,7 @@ const std::uint8_t* Processor::block_bytes(std::uint64_t pc) {
 // Whatever the slots do not know: first visits, pages that are not plain code, the limit.
 void Processor::slow_block(std::uint64_t pc, std::uint32_t size) {
   if (!changed_code_.empty()) return stop_before(pc, size, BlockStop::Invalidate);
+  if ((pc & 1) != 0) return stop_before(pc, size, BlockStop::OddAddress);
   const bool plain = mmu_.is_plain_code(pc);
   const std::uint8_t* const bytes = block_bytes(pc);
   if (bytes == nullptr) return stop_before(pc, size, BlockStop::NotFetched);

@@ -70,6 +70,7 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
     Limit,       ///< it goes beyond the limit
     Counter,     ///< it ends with a CSR that must not run natively
     NotFetched,  ///< its page got X for stores only
+    OddAddress,  ///< it cannot begin there
     Invalidate,  ///< code that the host has changed must go first
   };
   /// Where to stop in the middle of a block.

@@ -90,8 +90,14 @@ bool Processor::after_run(uc_err error, StopPoint& stop) {
     active_->set_pc(stopped_at_);
     return not_fetched(stop);
   }
-  if (block_stop_ != BlockStop::None) return after_block_stop(stop);
-  active_->set_pc(env_.pc);
+  if (block_stop_ != BlockStop::None && block_stop_ != BlockStop::OddAddress) {
+    return after_block_stop(stop);
+  }
+  // The engine's SRET keeps bit 0 of sepc, which does not exist ("Supervisor Exception Program
+  // Counter").
+  const std::uint64_t here = block_stop_ == BlockStop::None ? env_.pc : stopped_at_;
+  active_->set_pc(here & ~std::uint64_t{1});
+  if ((here & 1) != 0) return false;
   if (failed_fill_.happened) return after_failed_fill(stop);
   const std::uint64_t pc = active_->pc();
   if (error == UC_ERR_INSN_INVALID) {  // how the engine says EBREAK
