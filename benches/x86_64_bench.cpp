@@ -31,7 +31,7 @@ std::vector<std::byte> bytes_of(const Program& program) {
   return bytes;
 }
 
-/// A machine whose guest is `program`, entered in 64-bit mode with rdi = `argument`.
+/// A machine whose guest is `program`, entered in 64-bit mode, behind "mov edi, argument".
 std::unique_ptr<Machine> machine_with(const Program& program, std::uint64_t argument) {
   auto machine = Machine::create({.memory_bytes = 256U << 20});
   if (!machine) return nullptr;
@@ -39,13 +39,17 @@ std::unique_ptr<Machine> machine_with(const Program& program, std::uint64_t argu
   VmConfig config = arch->default_config(kRamBytes);
   config.kernel_load_addr = kCode;
   Images images;
-  auto image = Image::parse("bench", bytes_of(program), ArchId::X86_64);
+  Insn load{"mov edi, argument", {0xbf}};
+  for (unsigned i = 0; i < 4; ++i) {
+    load.bytes.push_back(static_cast<std::uint8_t>(argument >> (8 * i)));
+  }
+  Program all = {load};
+  all.insert(all.end(), program.begin(), program.end());
+  auto image = Image::parse("bench", bytes_of(all), ArchId::X86_64);
   if (!image) return nullptr;
   images.kernel = std::move(*image);
   const auto vm = (*machine)->add_vm(config, images);
   if (!vm) return nullptr;
-  constexpr unsigned kRdi = 7;
-  if (!(*vm)->board().vcpu(kBootVcpu).set_gpr(kRdi, argument)) return nullptr;
   return std::move(*machine);
 }
 
@@ -187,7 +191,7 @@ void BM_X86TlbIsFilled(benchmark::State& state) {
                            {"jmp .-24", {0xeb, 0xe6}}};
   const auto machine = machine_with(program, kData);
   if (machine == nullptr) return state.SkipWithError("the machine does not start");
-  if (machine->run(1).reason != StopReason::BudgetSpent) {
+  if (machine->run(2).reason != StopReason::BudgetSpent) {
     return state.SkipWithError("the guest does not start");
   }
   Vm& vm = machine->vm(0);

@@ -30,8 +30,8 @@ struct KnownBlock {
 /// count() includes the whole current block: who leaves in its middle takes the rest back.
 ///
 /// The fast table has one word a block: pc in [63:16], the low bits of the size in [15:10], the
-/// number of instructions in [9:0]. Neighbours in memory are neighbours in the table, so that a
-/// cache line of it serves 32 bytes of code.
+/// number of instructions in [9:0]. Neighbours in memory are neighbours in the table, for each
+/// offset in four bytes: a loop of short blocks keeps them all.
 class alignas(64) BlockCounter {
  public:
   BlockCounter();
@@ -84,7 +84,7 @@ class alignas(64) BlockCounter {
   static constexpr std::size_t kMost = std::size_t{1} << 22;
 
   [[nodiscard]] static std::size_t fast_slot(std::uint64_t pc) {
-    return (pc >> 2 ^ pc >> 19) & ((std::size_t{1} << kFastBits) - 1);
+    return (pc >> 2 ^ pc >> 19 ^ pc << (kFastBits - 2)) & ((std::size_t{1} << kFastBits) - 1);
   }
   [[nodiscard]] static std::uint64_t fast_key(std::uint64_t pc, std::uint32_t size) {
     return pc << 16 | std::uint64_t{size & 63} << 10;

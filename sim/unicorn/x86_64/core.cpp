@@ -345,9 +345,8 @@ void Core::drop_stale() {
 }
 
 Instruction Core::decode_at_rip(const Env& env) {
-  std::array<std::uint8_t, 15> bytes{};
-  const std::size_t count = mmu_.read_code(env.head(), env.linear_rip(), bytes);
-  return decode(std::span(bytes).first(count), env.code_bytes());
+  std::array<std::uint8_t, 15> buffer;
+  return decode(mmu_.instruction_bytes(env.head(), env.linear_rip(), buffer), env.code_bytes());
 }
 
 void Core::retire(Vcpu& cpu, std::uint64_t rip) {

@@ -84,6 +84,17 @@ class Mmu {
   [[nodiscard]] std::size_t read_code(const EnvHead& head, std::uint64_t linear,
                                       std::span<std::uint8_t> into);
 
+  /// The bytes of one instruction, up to 15: where they are, or in `buffer` across a page end.
+  [[nodiscard]] std::span<const std::uint8_t> instruction_bytes(
+      const EnvHead& head, std::uint64_t linear, std::span<std::uint8_t, 15> buffer) {
+    if ((linear & (kPageSize - 1)) > kPageSize - buffer.size()) {
+      return buffer.first(read_code(head, linear, buffer));
+    }
+    const auto host = code_address(head, linear);
+    if (!host) return {};
+    return {reinterpret_cast<const std::uint8_t*>(nested_.host_bytes(*host)), buffer.size()};
+  }
+
   // Scratch pages: while set, they stand in for guest-physical pages without memory.
   void set_scratch(std::span<const ScratchPage> pages);
   void clear_scratch();
