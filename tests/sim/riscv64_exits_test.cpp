@@ -457,6 +457,23 @@ TEST_F(AHart, KeepsAReservationAcrossAStop) {
   EXPECT_EQ(x(kA1), 0u);
 }
 
+// Unicorn keeps bit 0 of sepc, and SRET would go to an odd address.
+TEST_F(AHart, ReturnsToAnEvenAddress) {
+  for (const std::uint64_t slice : {1000u, 1u}) {
+    put(kRam, {0x1073, 0x1415, 0x0073, 0x1020});  // csrw sepc, a0; sret
+    put(kData, {0xa001});                         // j .
+    cpu_->set_pc(kRam);
+    cpu_->set_privilege(Privilege::Supervisor);
+    cpu_->set_csr(Csr::Vsstatus, vsstatus::kSpp);
+    cpu_->set_x(kA0, kData + 1);
+
+    for (int i = 0; i < 4; ++i) run(slice);
+
+    EXPECT_EQ(cpu_->csr(Csr::Vsepc), kData);
+    EXPECT_EQ(cpu_->pc(), kData);
+  }
+}
+
 TEST_F(AHart, KeepsFloatingPointFlags) {
   cpu_->set_csr(Csr::Vsstatus, vsstatus::kFs);
   put(kRam, Code{

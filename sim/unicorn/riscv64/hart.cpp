@@ -158,6 +158,7 @@ void Hart::set_csr(Csr number, std::uint64_t value) {
     set_software_pending((value & kSsip) != 0);
     return;
   }
+  if (number == Csr::Vsepc) value &= ~std::uint64_t{1};
   write_csr(id_of(number), value);
   if (number == Csr::Vsie) choose_visible();
 }

@@ -43,7 +43,7 @@ class Hart final : public retrap::riscv64::Cpu {
   [[nodiscard]] std::uint64_t f(unsigned index) const override;
   void set_f(unsigned index, std::uint64_t value) override;
   [[nodiscard]] std::uint64_t pc() const override { return pc_; }
-  void set_pc(std::uint64_t value) override { pc_ = value; }
+  void set_pc(std::uint64_t value) override { pc_ = value & ~std::uint64_t{1}; }
   [[nodiscard]] Privilege privilege() const override;
   void set_privilege(Privilege value) override;
   [[nodiscard]] std::uint64_t csr(retrap::riscv64::Csr number) const override;

@@ -22,6 +22,7 @@ constexpr std::uint32_t kSfence = 0x1200'0073;
 constexpr std::uint32_t kSret = 0x1020'0073;
 constexpr std::uint16_t kCsrSie = 0x104;
 constexpr std::uint16_t kCsrSip = 0x144;
+constexpr std::uint16_t kCsrSepc = 0x141;
 constexpr std::uint16_t kCsrSatp = 0x180;
 constexpr std::uint16_t kCsrTime = 0xc01;
 
@@ -32,6 +33,11 @@ AccessKind kind_of(uc_mem_type type) {
 
 bool is_system(std::uint32_t instruction) {
   return (instruction & 0x7f) == 0x73;
+}
+
+bool writes_sepc(std::uint32_t instruction) {
+  const auto access = decode_csr(instruction);
+  return access && access->csr == kCsrSepc && access->writes();
 }
 
 }  // namespace
@@ -161,6 +167,7 @@ const std::uint8_t* Processor::block_bytes(std::uint64_t pc) {
 
 // Whatever the slots do not know: first visits, pages that are not plain code, the limit.
 void Processor::slow_block(std::uint64_t pc, std::uint32_t size) {
+  if (sepc_written_) clear_sepc_bit();
   if (!changed_code_.empty()) return stop_before(pc, size, BlockStop::Invalidate);
   if ((pc & 1) != 0) return stop_before(pc, size, BlockStop::OddAddress);
   const bool plain = mmu_.is_plain_code(pc);
@@ -170,12 +177,13 @@ void Processor::slow_block(std::uint64_t pc, std::uint32_t size) {
   const auto in_page =
       std::min<std::uint32_t>(size, static_cast<std::uint32_t>(kPageSize - (pc & (kPageSize - 1))));
   const std::uint32_t count = count_instructions(bytes, in_page);
-  if (ends_with_sensitive(pc, bytes, in_page, size)) {
-    return stop_before(pc, size, BlockStop::Counter);
-  }
+  const std::uint32_t system = system_at_end(pc, bytes, in_page, size);
+  if (is_sensitive(system)) return stop_before(pc, size, BlockStop::Counter);
   if (hot_.count + count > limit_) return stop_before(pc, size, BlockStop::Limit);
-  const bool learnable =
-      plain && in_page == size && count <= BlockCounts::kMaxCount && size <= BlockCounts::kMaxSize;
+  sepc_written_ = writes_sepc(system);
+  if (sepc_written_) hot_.limit = 0;  // look at the next block
+  const bool learnable = plain && !sepc_written_ && in_page == size &&
+                         count <= BlockCounts::kMaxCount && size <= BlockCounts::kMaxSize;
   if (learnable) {
     blocks_.learn(pc, size, count);
     if (unlearned_pc_ == pc) unlearned_pc_ = kNoBlock;
@@ -187,16 +195,25 @@ void Processor::slow_block(std::uint64_t pc, std::uint32_t size) {
   hot_.pc = pc;
 }
 
-bool Processor::ends_with_sensitive(std::uint64_t pc, const std::uint8_t* bytes,
-                                    std::uint32_t in_page, std::uint32_t size) {
+std::uint32_t Processor::system_at_end(std::uint64_t pc, const std::uint8_t* bytes,
+                                       std::uint32_t in_page, std::uint32_t size) {
   if (in_page == size) {
     std::uint32_t tail = 0;
-    if (size < sizeof(tail)) return false;
+    if (size < sizeof(tail)) return 0;
     std::memcpy(&tail, bytes + size - sizeof(tail), sizeof(tail));
-    if (!is_system(tail)) return false;
+    if (!is_system(tail)) return 0;
   }
   const std::uint32_t last = offset_of_instruction(bytes, count_instructions(bytes, in_page) - 1);
-  return is_sensitive(instruction_at(pc + last));
+  const std::uint32_t instruction = instruction_at(pc + last);
+  return is_system(instruction) ? instruction : 0;
+}
+
+// "Supervisor Exception Program Counter": bit 0 is always zero, but the engine keeps what is
+// written, and SRET would go to an odd address.
+void Processor::clear_sepc_bit() {
+  sepc_written_ = false;
+  env_.sepc &= ~std::uint64_t{1};
+  hot_.limit = hot_limit();
 }
 
 // The engine would answer the counters from the host's time-stamp counter.

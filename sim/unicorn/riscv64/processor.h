@@ -98,8 +98,10 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   void slow_block(std::uint64_t pc, std::uint32_t size);
   void stop_before(std::uint64_t pc, std::uint32_t size, BlockStop why);
   [[nodiscard]] bool is_sensitive(std::uint32_t instruction) const;
-  [[nodiscard]] bool ends_with_sensitive(std::uint64_t pc, const std::uint8_t* bytes,
-                                         std::uint32_t in_page, std::uint32_t size);
+  /// The last instruction of a block where it is one of SYSTEM, or 0.
+  [[nodiscard]] std::uint32_t system_at_end(std::uint64_t pc, const std::uint8_t* bytes,
+                                            std::uint32_t in_page, std::uint32_t size);
+  void clear_sepc_bit();
   void interrupt(std::uint32_t number);
   [[nodiscard]] bool fill(std::uint64_t va, uc_mem_type type, uc_tlb_entry& entry);
 
@@ -163,6 +165,8 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   unsigned spurious_ = 0;  ///< failed fills in a row whose walk then succeeded
   /// What instructions of failed fills access, by their bits.
   retrap::riscv64::Memo<std::optional<retrap::riscv64::MemoryInstruction>> accesses_;
+  /// The block that runs ends with a write of sepc.
+  bool sepc_written_ = false;
   bool identity_ = false;  ///< fills answer host-physical addresses: invalidate_code()
   std::vector<HostPhys> changed_code_;
 };

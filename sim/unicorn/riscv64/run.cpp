@@ -34,6 +34,7 @@ const RawExit& Hart::run() {
   StopPoint stop;
   for (;;) {
     if (!changed_code_.empty()) invalidate_code();
+    if (sepc_written_) clear_sepc_bit();
     hot_.limit = hot_limit();
     if (hot_.count >= limit_) {
       (void)leave({.scause = kInterrupt | kSupervisorTimer, .sepc = hart.pc()});
@@ -49,6 +50,7 @@ const RawExit& Hart::run() {
     }
     if (after_run(error, stop)) break;
   }
+  if (sepc_written_) clear_sepc_bit();
   clock_.retire_to(hot_.count);
 }
 
