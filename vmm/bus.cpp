@@ -73,6 +73,7 @@ Result<std::unique_ptr<Device>> Bus::remove(std::uint64_t base) {
   const auto place = found - bases_.begin();
   const std::unique_ptr<Entry> entry = std::move(entries_[static_cast<std::size_t>(place)]);
   entries_.erase(entries_.begin() + place);
+  last_ = nullptr;
   bases_.erase(found);
   if (entry->level && entry->controller != nullptr) {
     entry->controller->set_line(entry->line, false);
@@ -95,16 +96,26 @@ const Device* Bus::first_in(std::uint64_t at, std::uint64_t bytes) const {
 }
 
 bool Bus::covers(std::uint64_t at, std::uint64_t bytes) const {
+  if (bytes != 0 && entry_at(at) != nullptr) return true;
   return first_in(at, bytes) != nullptr;
 }
 
-Bus::Entry* Bus::find(std::uint64_t at, Width width) const {
+Bus::Entry* Bus::entry_at(std::uint64_t at) const {
+  if (last_ != nullptr && at - last_->base < last_->size) [[likely]]
+    return last_;
   const auto after = std::upper_bound(bases_.begin(), bases_.end(), at);
   if (after == bases_.begin()) return nullptr;
-  Entry* entry = entries_[static_cast<std::size_t>(after - bases_.begin() - 1)].get();
+  Entry* const entry = entries_[static_cast<std::size_t>(after - bases_.begin() - 1)].get();
+  if (at - entry->base >= entry->size) return nullptr;
+  last_ = entry;
+  return entry;
+}
+
+Bus::Entry* Bus::find(std::uint64_t at, Width width) const {
+  Entry* const entry = entry_at(at);
+  if (entry == nullptr) return nullptr;
   const std::uint64_t units = unit_ == Unit::Byte ? bytes(width) : 1;
-  const std::uint64_t offset = at - entry->base;
-  return offset < entry->size && units <= entry->size - offset ? entry : nullptr;
+  return units <= entry->size - (at - entry->base) ? entry : nullptr;
 }
 
 std::optional<std::uint64_t> Bus::read(std::uint64_t at, Width width, VcpuId vcpu) {

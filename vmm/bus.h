@@ -76,6 +76,8 @@ class Bus final : AlarmSink {
   void on_alarm(std::uint64_t now_ns) override;
   [[nodiscard]] Result<> insert(std::uint64_t base, Device& device, std::unique_ptr<Device> owned,
                                 std::uint32_t line, InterruptController* controller);
+  /// The device at an address, or null. Devices are polled: the last one is looked at first.
+  [[nodiscard]] Entry* entry_at(std::uint64_t at) const;
   /// The device that covers the whole access, or null.
   [[nodiscard]] Entry* find(std::uint64_t at, Width width) const;
   void sample(Entry& entry);
@@ -87,6 +89,7 @@ class Bus final : AlarmSink {
   Unit unit_;
   std::vector<std::unique_ptr<Entry>> entries_;
   std::vector<std::uint64_t> bases_;
+  mutable Entry* last_ = nullptr;  ///< what entry_at() found, or null
   BusCounters counters_;
   Clock::AlarmId alarm_;
 };

@@ -225,7 +225,10 @@ TEST_F(ABus, DefectD2_GivesAnAccessToOneDeviceOrToNone) {
 
 TEST_F(ABus, DefectD6_TakesAndRemovesDevicesAtAnyTime) {
   plug(0x1000, 4);
+  EXPECT_TRUE(bus_.read(0x1000, Width::Word, kBootVcpu));
   ASSERT_THAT(bus_.remove(0x1000), Succeeds());
+  EXPECT_FALSE(bus_.covers(0x1000, 4)) << "the last that answered is forgotten, too";
+  EXPECT_FALSE(bus_.read(0x1000, Width::Word, kBootVcpu));
   ProbeDevice& again = plug(0x1000, 8);
 
   (void)bus_.read(0x1004, Width::Word, kBootVcpu);
