@@ -165,6 +165,20 @@ TEST(Scheduler, DoesNotRunForeverWithoutAnInstruction) {
   Guests guests(1, 1, 0);
   guests.cpu(0).play({{.exit = exits::Nothing{}, .repeats = kNever}});
 
+  EXPECT_EQ(guests.scheduler.run(kNever), Scheduler::Stop::GuestEnded);
+  EXPECT_EQ(guests.hypervisor.fate(0), VmFate::Crashed);
+  EXPECT_THAT(guests.hypervisor.detail(0), testing::HasSubstr("exits without end"));
+}
+
+TEST(Scheduler, DoesNotTakeTurnsForeverWithoutAnInstruction) {
+  Guests guests(1, 1, 0);
+  const exits::SendIPI to_nobody{.target_cpu = 99,
+                                 .target_cpu_aux = 0,
+                                 .send_to_all = false,
+                                 .send_to_self = false,
+                                 .vector = 1};
+  guests.cpu(0).play({{.exit = to_nobody, .repeats = kNever}});
+
   EXPECT_EQ(guests.scheduler.run(kNever), Scheduler::Stop::Deadlocked);
 }
 
