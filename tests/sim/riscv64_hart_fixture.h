@@ -80,9 +80,7 @@ class AHart : public ::testing::Test {
     return cpu_->run();
   }
   /// Past the instruction of the last exit, as a monitor that emulates it moves on.
-  void skip(unsigned length = 4) {
-    cpu_->retire(length);
-  }
+  void skip(unsigned length = 4) { cpu_->retire(length); }
   std::uint64_t x(unsigned index) const { return cpu_->x(index); }
   std::uint64_t retired() const { return clock_.retired(); }
 
