@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "benches/checks.h"
 #include "sim/machine.h"
 
 namespace retrap {
@@ -50,16 +51,19 @@ std::unique_ptr<Machine> machine_with(const Program& program, std::uint64_t argu
   return std::move(*machine);
 }
 
-/// Times `per_item` instructions of a guest that loops.
+/// Times `per_item` instructions of a guest that loops, and takes an exit of `kind` each time.
 void time_loop(benchmark::State& state, const Program& program, std::uint64_t argument,
-               std::uint64_t per_item, const char* unit) {
+               std::uint64_t per_item, const char* unit, std::size_t kind = kUnseen) {
   const auto machine = machine_with(program, argument);
   if (machine == nullptr) return state.SkipWithError("the machine does not start");
   for (auto _ : state) {
     const RunReport report = machine->run(per_item * kBatch);
     if (report.reason != StopReason::BudgetSpent) return state.SkipWithError("the guest stopped");
   }
-  const auto items = static_cast<double>(state.iterations()) * static_cast<double>(kBatch);
+  const std::uint64_t count = static_cast<std::uint64_t>(state.iterations()) * kBatch;
+  check_exits(state, machine->vm(0), kind, count);
+  check_pc(state, machine->vm(0), kCode, bytes_of(program).size());
+  const auto items = static_cast<double>(count);
   state.counters[unit] =
       benchmark::Counter(items, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
@@ -87,41 +91,41 @@ BENCHMARK(BM_Aarch64BareUnicornStopsAndStarts);
 // Budget: 250 ns, and 1.6 times the bare stop and start.
 void BM_Aarch64HypercallIsAnswered(benchmark::State& state) {
   time_loop(state, {{"hvc #0", 0xd4000002}, {"mov x0, xzr", 0xaa1f03e0}, {"b .-8", 0x17fffffe}}, 0,
-            3, "round_trip");
+            3, "round_trip", kKindOf<exits::Hypercall>);
 }
 BENCHMARK(BM_Aarch64HypercallIsAnswered);
 
 // Budget: 250 ns, and 1.6 times.
 void BM_Aarch64SystemRegisterIsRead(benchmark::State& state) {
   time_loop(state, {{"mrs x0, S3_0_C4_C6_0", 0xd5384600}, {"b .-4", 0x17ffffff}}, 0, 2,
-            "round_trip");
+            "round_trip", kKindOf<exits::SysRegRead>);
 }
 BENCHMARK(BM_Aarch64SystemRegisterIsRead);
 
 void BM_Aarch64SystemRegisterIsWritten(benchmark::State& state) {
   time_loop(state, {{"msr S3_0_C4_C6_0, x0", 0xd5184600}, {"b .-4", 0x17ffffff}}, 0xf0, 2,
-            "round_trip");
+            "round_trip", kKindOf<exits::SysRegWrite>);
 }
 BENCHMARK(BM_Aarch64SystemRegisterIsWritten);
 
 // Budget: 400 ns, and 2.5 times.
 void BM_Aarch64MmioIsRead(benchmark::State& state) {
   time_loop(state, {{"ldr w0, [x1]", 0xb9400020}, {"b .-4", 0x17ffffff}}, kUartFlags, 2,
-            "round_trip");
+            "round_trip", kKindOf<exits::MmioRead>);
 }
 BENCHMARK(BM_Aarch64MmioIsRead);
 
 // UARTIMSC: writing it has no effect of its own.
 void BM_Aarch64MmioIsWritten(benchmark::State& state) {
   time_loop(state, {{"str wzr, [x1, #0x20]", 0xb900203f}, {"b .-4", 0x17ffffff}}, kUartFlags, 2,
-            "round_trip");
+            "round_trip", kKindOf<exits::MmioWrite>);
 }
 BENCHMARK(BM_Aarch64MmioIsWritten);
 
 // Not in place of ISV = 1: a pair has to be decoded.
 void BM_Aarch64MmioPairIsRead(benchmark::State& state) {
   time_loop(state, {{"ldp w0, w2, [x1]", 0x29400820}, {"b .-4", 0x17ffffff}}, kUartFlags, 2,
-            "round_trip");
+            "round_trip", kKindOf<exits::NestedPageFault>);
 }
 BENCHMARK(BM_Aarch64MmioPairIsRead);
 

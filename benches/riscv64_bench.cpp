@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "benches/checks.h"
 #include "sim/machine.h"
 
 namespace retrap {
@@ -70,16 +71,19 @@ std::unique_ptr<Machine> machine_with(const Program& program, std::uint64_t argu
   return std::move(*machine);
 }
 
-/// Times `per_item` instructions of a guest that loops.
+/// Times `per_item` instructions of a guest that loops, and takes an exit of `kind` each time.
 void time_loop(benchmark::State& state, const Program& program, std::uint64_t argument,
-               std::uint64_t per_item, const char* unit) {
+               std::uint64_t per_item, const char* unit, std::size_t kind = kUnseen) {
   const auto machine = machine_with(program, argument);
   if (machine == nullptr) return state.SkipWithError("the machine does not start");
   for (auto _ : state) {
     const RunReport report = machine->run(per_item * kBatch);
     if (report.reason != StopReason::BudgetSpent) return state.SkipWithError("the guest stopped");
   }
-  const auto items = static_cast<double>(state.iterations()) * static_cast<double>(kBatch);
+  const std::uint64_t count = static_cast<std::uint64_t>(state.iterations()) * kBatch;
+  check_exits(state, machine->vm(0), kind, count);
+  check_pc(state, machine->vm(0), kCode, bytes_of(program).size());
+  const auto items = static_cast<double>(count);
   state.counters[unit] =
       benchmark::Counter(items, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
@@ -119,30 +123,35 @@ BENCHMARK(BM_Riscv64BareUnicornStopsAndStarts);
 
 // Budget: 250 ns, and 1.6 times the bare stop and start.
 void BM_Riscv64HypercallIsAnswered(benchmark::State& state) {
-  time_loop(state, {{"ecall", 0x00000073}, {"j .-4", 0xffdff06f}}, 0, 2, "round_trip");
+  time_loop(state, {{"ecall", 0x00000073}, {"j .-4", 0xffdff06f}}, 0, 2, "round_trip",
+            kKindOf<exits::Hypercall>);
 }
 BENCHMARK(BM_Riscv64HypercallIsAnswered);
 
 // Budget: 250 ns, and 1.6 times.
 void BM_Riscv64CsrIsRead(benchmark::State& state) {
-  time_loop(state, {{"csrr a0, 0x5c0", 0x5c002573}, {"j .-4", 0xffdff06f}}, 0, 2, "round_trip");
+  time_loop(state, {{"csrr a0, 0x5c0", 0x5c002573}, {"j .-4", 0xffdff06f}}, 0, 2, "round_trip",
+            kKindOf<exits::SysRegRead>);
 }
 BENCHMARK(BM_Riscv64CsrIsRead);
 
 void BM_Riscv64CsrIsWritten(benchmark::State& state) {
-  time_loop(state, {{"csrw 0x5c0, a0", 0x5c051073}, {"j .-4", 0xffdff06f}}, 0, 2, "round_trip");
+  time_loop(state, {{"csrw 0x5c0, a0", 0x5c051073}, {"j .-4", 0xffdff06f}}, 0, 2, "round_trip",
+            kKindOf<exits::SysRegWrite>);
 }
 BENCHMARK(BM_Riscv64CsrIsWritten);
 
 // Budget: 400 ns, and 2.5 times.
 void BM_Riscv64MmioIsRead(benchmark::State& state) {
-  time_loop(state, {{"lbu a2, 5(a1)", 0x0055c603}, {"j .-4", 0xffdff06f}}, kUart, 2, "round_trip");
+  time_loop(state, {{"lbu a2, 5(a1)", 0x0055c603}, {"j .-4", 0xffdff06f}}, kUart, 2, "round_trip",
+            kKindOf<exits::MmioRead>);
 }
 BENCHMARK(BM_Riscv64MmioIsRead);
 
 // The scratch register: writing it has no effect of its own.
 void BM_Riscv64MmioIsWritten(benchmark::State& state) {
-  time_loop(state, {{"sb zero, 7(a1)", 0x000583a3}, {"j .-4", 0xffdff06f}}, kUart, 2, "round_trip");
+  time_loop(state, {{"sb zero, 7(a1)", 0x000583a3}, {"j .-4", 0xffdff06f}}, kUart, 2, "round_trip",
+            kKindOf<exits::MmioWrite>);
 }
 BENCHMARK(BM_Riscv64MmioIsWritten);
 

@@ -1,10 +1,13 @@
 // Round trips of the simulated x86_64 CPU, and its speed between them, against bare Unicorn.
 #include <benchmark/benchmark.h>
+#include <elf.h>
 #include <unicorn/unicorn.h>
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
+#include "benches/checks.h"
 #include "sim/machine.h"
 
 namespace retrap {
@@ -15,6 +18,7 @@ constexpr std::uint64_t kCode = 0x20'0000;
 constexpr std::uint64_t kData = 0x100'0000;
 constexpr std::uint64_t kIoApic = 0xfec0'0000;
 constexpr std::uint64_t kBatch = 10'000;
+constexpr std::uint64_t kPrologue = 5;  // bytes
 
 /// The bytes of an instruction and what they say.
 struct Insn {
@@ -31,13 +35,41 @@ std::vector<std::byte> bytes_of(const Program& program) {
   return bytes;
 }
 
+/// An executable that consists of `program` at kCode: a bare image would be entered in real mode.
+std::vector<std::byte> executable_of(const Program& program) {
+  const auto code = bytes_of(program);
+  Elf64_Ehdr header{};
+  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_ident[EI_CLASS] = ELFCLASS64;
+  header.e_ident[EI_DATA] = ELFDATA2LSB;
+  header.e_ident[EI_VERSION] = EV_CURRENT;
+  header.e_type = ET_EXEC;
+  header.e_machine = EM_X86_64;
+  header.e_version = EV_CURRENT;
+  header.e_entry = kCode;
+  header.e_phoff = sizeof header;
+  header.e_ehsize = sizeof header;
+  header.e_phentsize = sizeof(Elf64_Phdr);
+  header.e_phnum = 1;
+  Elf64_Phdr segment{};
+  segment.p_type = PT_LOAD;
+  segment.p_flags = PF_R | PF_W | PF_X;
+  segment.p_offset = sizeof header + sizeof segment;
+  segment.p_vaddr = segment.p_paddr = kCode;
+  segment.p_filesz = segment.p_memsz = code.size();
+  std::vector<std::byte> bytes(segment.p_offset + code.size());
+  std::memcpy(bytes.data(), &header, sizeof header);
+  std::memcpy(bytes.data() + sizeof header, &segment, sizeof segment);
+  std::ranges::copy(code, bytes.begin() + static_cast<std::ptrdiff_t>(segment.p_offset));
+  return bytes;
+}
+
 /// A machine whose guest is `program`, entered in 64-bit mode, behind "mov edi, argument".
 std::unique_ptr<Machine> machine_with(const Program& program, std::uint64_t argument) {
   auto machine = Machine::create({.memory_bytes = 256U << 20});
   if (!machine) return nullptr;
   Architecture* const arch = (*machine)->architecture(ArchId::X86_64);
   VmConfig config = arch->default_config(kRamBytes);
-  config.kernel_load_addr = kCode;
   Images images;
   Insn load{"mov edi, argument", {0xbf}};
   for (unsigned i = 0; i < 4; ++i) {
@@ -45,7 +77,7 @@ std::unique_ptr<Machine> machine_with(const Program& program, std::uint64_t argu
   }
   Program all = {load};
   all.insert(all.end(), program.begin(), program.end());
-  auto image = Image::parse("bench", bytes_of(all), ArchId::X86_64);
+  auto image = Image::parse("bench", executable_of(all), ArchId::X86_64);
   if (!image) return nullptr;
   images.kernel = std::move(*image);
   const auto vm = (*machine)->add_vm(config, images);
@@ -53,16 +85,19 @@ std::unique_ptr<Machine> machine_with(const Program& program, std::uint64_t argu
   return std::move(*machine);
 }
 
-/// Times `per_item` instructions of a guest that loops.
+/// Times `per_item` instructions of a guest that loops, and takes an exit of `kind` each time.
 void time_loop(benchmark::State& state, const Program& program, std::uint64_t argument,
-               std::uint64_t per_item, const char* unit) {
+               std::uint64_t per_item, const char* unit, std::size_t kind = kUnseen) {
   const auto machine = machine_with(program, argument);
   if (machine == nullptr) return state.SkipWithError("the machine does not start");
   for (auto _ : state) {
     const RunReport report = machine->run(per_item * kBatch);
     if (report.reason != StopReason::BudgetSpent) return state.SkipWithError("the guest stopped");
   }
-  const auto items = static_cast<double>(state.iterations()) * static_cast<double>(kBatch);
+  const std::uint64_t count = static_cast<std::uint64_t>(state.iterations()) * kBatch;
+  check_exits(state, machine->vm(0), kind, count);
+  check_pc(state, machine->vm(0), kCode, bytes_of(program).size() + kPrologue);
+  const auto items = static_cast<double>(count);
   state.counters[unit] =
       benchmark::Counter(items, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
@@ -89,8 +124,8 @@ BENCHMARK(BM_X86BareUnicornStopsAndStarts);
 
 // Budget: 250 ns, and 1.6 times the bare stop and start.
 void BM_X86HypercallIsAnswered(benchmark::State& state) {
-  time_loop(state, {{"vmmcall", {0x0f, 0x01, 0xd9}}, {"jmp .-3", {0xeb, 0xfb}}}, 0, 2,
-            "round_trip");
+  time_loop(state, {{"vmmcall", {0x0f, 0x01, 0xd9}}, {"jmp .-3", {0xeb, 0xfb}}}, 0, 2, "round_trip",
+            kKindOf<exits::Hypercall>);
 }
 BENCHMARK(BM_X86HypercallIsAnswered);
 
@@ -100,7 +135,8 @@ void BM_X86CpuidIsAnswered(benchmark::State& state) {
 BENCHMARK(BM_X86CpuidIsAnswered);
 
 void BM_X86PortIsWritten(benchmark::State& state) {
-  time_loop(state, {{"out 0x80, al", {0xe6, 0x80}}, {"jmp .-2", {0xeb, 0xfc}}}, 0, 2, "round_trip");
+  time_loop(state, {{"out 0x80, al", {0xe6, 0x80}}, {"jmp .-2", {0xeb, 0xfc}}}, 0, 2, "round_trip",
+            kKindOf<exits::IoWrite>);
 }
 BENCHMARK(BM_X86PortIsWritten);
 
@@ -110,7 +146,7 @@ void BM_X86PortIsRead(benchmark::State& state) {
             {{"mov edx, 0x3ff", {0xba, 0xff, 0x03, 0, 0}},
              {"in al, dx", {0xec}},
              {"jmp .-1", {0xeb, 0xfd}}},
-            0, 2, "round_trip");
+            0, 2, "round_trip", kKindOf<exits::IoRead>);
 }
 BENCHMARK(BM_X86PortIsRead);
 
@@ -126,13 +162,13 @@ BENCHMARK(BM_X86MsrIsRead);
 // Budget: 400 ns, and 3 times. The index register of the IO-APIC.
 void BM_X86MmioIsRead(benchmark::State& state) {
   time_loop(state, {{"mov eax, [rdi]", {0x8b, 0x07}}, {"jmp .-2", {0xeb, 0xfc}}}, kIoApic, 2,
-            "round_trip");
+            "round_trip", kKindOf<exits::MmioRead>);
 }
 BENCHMARK(BM_X86MmioIsRead);
 
 void BM_X86MmioIsWritten(benchmark::State& state) {
   time_loop(state, {{"mov [rdi], ebx", {0x89, 0x1f}}, {"jmp .-2", {0xeb, 0xfc}}}, kIoApic, 2,
-            "round_trip");
+            "round_trip", kKindOf<exits::MmioWrite>);
 }
 BENCHMARK(BM_X86MmioIsWritten);
 
@@ -215,6 +251,7 @@ void BM_X86TlbIsFilled(benchmark::State& state) {
       return state.SkipWithError("the guest stopped");
     }
   }
+  check_pc(state, vm, kCode, bytes_of(program).size() + kPrologue);
   state.counters["fill"] =
       benchmark::Counter(static_cast<double>(state.iterations()) * 100 * 512,
                          benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
