@@ -20,6 +20,8 @@ constexpr std::uint64_t kTw = bit(29);
 constexpr std::uint32_t kSfenceMask = 0xfe00'7fff;
 constexpr std::uint32_t kSfence = 0x1200'0073;
 constexpr std::uint32_t kSret = 0x1020'0073;
+constexpr std::uint32_t kEbreak = 0x0010'0073;
+constexpr std::uint32_t kCompressedEbreak = 0x9002;
 constexpr std::uint16_t kCsrSie = 0x104;
 constexpr std::uint16_t kCsrSip = 0x144;
 constexpr std::uint16_t kCsrSepc = 0x141;
@@ -231,10 +233,26 @@ bool Processor::fill(std::uint64_t va, uc_mem_type type, uc_tlb_entry& entry) {
     return true;
   }
   const AccessKind access = kind_of(type);
+  if (stop_ != nullptr && searches_stop(va, access)) [[unlikely]] {
+    stop_->refused = true;
+    return false;
+  }
   const Privilege privilege = active_->privilege_now();
   if (mmu_.fill(va, access, privilege, env_.mstatus, entry)) return true;
   failed_fill_ = {.happened = true, .va = va, .access = access};
   return false;
+}
+
+// Having left the guest, the engine looks up where it was told to stop. A trap may have changed
+// privilege or tables since, so this is no access of the guest's: it marks no table, and failing is
+// no fault. Only EBREAK leaves without the knowledge of a hook.
+bool Processor::searches_stop(std::uint64_t va, AccessKind access) {
+  constexpr std::uint64_t kPageMask = ~(kPageSize - 1);
+  if (access != AccessKind::Fetch || ((va ^ stop_->pc) & kPageMask) != 0) return false;
+  if (has_left()) return true;
+  if (((va ^ env_.pc) & kPageMask) == 0) return false;
+  const std::uint32_t instruction = instruction_at(env_.pc);
+  return instruction == kEbreak || instruction == kCompressedEbreak;
 }
 
 // The engine has added 4 to the program counter, whatever the instruction's length.
@@ -364,6 +382,13 @@ const std::uint8_t* Processor::host_bytes(std::uint64_t hpa) const {
   return reinterpret_cast<const std::uint8_t*>(memory_.data()) + (hpa - memory_.base().raw());
 }
 
+const std::uint8_t* Processor::known_code(std::uint64_t pc) {
+  if (const std::uint8_t* const bytes = mmu_.code(pc)) return bytes;
+  const Translated fetched =
+      mmu_.translate(pc, AccessKind::Fetch, active_->privilege_now(), 0, false);
+  return fetched.ok ? host_bytes(fetched.hpa) : nullptr;
+}
+
 std::optional<std::uint16_t> Processor::fetch(std::uint64_t va) {
   const Translated fetched =
       mmu_.translate(va, AccessKind::Fetch, active_->privilege_now(), 0, false);
@@ -394,17 +419,21 @@ void Processor::code_page_written(HostPhys page) {
   hot_.limit = 0;
 }
 
-// Translations are found by virtual address: in M-mode, whose fills answer va = hpa for a while.
 void Processor::invalidate_code() {
   const std::vector<HostPhys> pages = std::exchange(changed_code_, {});
+  for (const HostPhys page : pages) {
+    remove_translations(page, kPageSize);
+    mmu_.drop_code(page);
+  }
+}
+
+// Translations are found by virtual address: in M-mode, whose fills answer va = hpa for a while.
+void Processor::remove_translations(HostPhys at, std::uint64_t size) {
   identity_ = true;
   active_->in_machine_mode([&] {
-    for (const HostPhys page : pages) {
-      check(uc_ctl_remove_cache(engine_.get(), page.raw(), page.raw() + kPageSize), "remove_cache");
-    }
+    check(uc_ctl_remove_cache(engine_.get(), at.raw(), at.raw() + size), "remove_cache");
   });
   identity_ = false;
-  for (const HostPhys page : pages) mmu_.drop_code(page);
 }
 
 }  // namespace retrap::unicorn::riscv64

@@ -78,7 +78,8 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
     std::uint64_t pc = 0;
     bool armed = false;
     bool reached = false;
-    bool at_csr = false;  ///< the instruction there is one of BlockStop::Counter
+    bool refused = false;  ///< the engine's own search for the block there
+    bool at_csr = false;   ///< the instruction there is one of BlockStop::Counter
   };
   struct FailedFill {
     bool happened = false;
@@ -104,6 +105,8 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   void clear_sepc_bit();
   void interrupt(std::uint32_t number);
   [[nodiscard]] bool fill(std::uint64_t va, uc_mem_type type, uc_tlb_entry& entry);
+  /// Whether this is the engine's own search for where it was told to stop.
+  [[nodiscard]] bool searches_stop(std::uint64_t va, AccessKind access);
 
   /// The exception that `instruction` raises, having been refused.
   [[nodiscard]] Cause cause_of(std::uint32_t instruction, Privilege privilege) const;
@@ -132,11 +135,20 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   }
   void take_back_from(std::uint64_t pc);
   void invalidate_code();
+  /// Drops the translations of these bytes of host memory, whatever addresses they were found by.
+  void remove_translations(HostPhys at, std::uint64_t size);
   [[nodiscard]] std::uint64_t hot_limit() const;
+  /// Whether the guest has left the engine, for a reason that a hook knows.
+  [[nodiscard]] bool has_left() const {
+    return has_exit_ || block_stop_ != BlockStop::None || failed_fill_.happened;
+  }
 
   [[nodiscard]] const std::uint8_t* host_bytes(std::uint64_t hpa) const;
   /// The bytes of the block at `pc`, or null where it cannot be fetched.
   [[nodiscard]] const std::uint8_t* block_bytes(std::uint64_t pc);
+  /// The code at `pc`, which is about to run or has run, or null where it cannot be fetched now.
+  /// Leaves no trace in the guest's tables.
+  [[nodiscard]] const std::uint8_t* known_code(std::uint64_t pc);
   /// The instruction at `va`, which runs or has just run; 0 where it cannot be read.
   [[nodiscard]] std::uint32_t instruction_at(std::uint64_t va);
 
@@ -162,7 +174,8 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   std::uint64_t stopped_at_ = 0;    ///< the block of block_stop_
   std::uint32_t stopped_size_ = 0;  ///< in bytes
   FailedFill failed_fill_;
-  unsigned spurious_ = 0;  ///< failed fills in a row whose walk then succeeded
+  StopPoint* stop_ = nullptr;  ///< of the run that enter_up_to() makes
+  unsigned spurious_ = 0;      ///< failed fills in a row whose walk then succeeded
   /// What instructions of failed fills access, by their bits.
   retrap::riscv64::Memo<std::optional<retrap::riscv64::MemoryInstruction>> accesses_;
   /// The block that runs ends with a write of sepc.

@@ -61,22 +61,35 @@ std::uint64_t Processor::hot_limit() const {
 
 /// Runs from the program counter to `stop` at most: in the middle of a block, which is translated
 /// anew up to there.
+///
+/// Afterwards that translation must go, for it ends in leaving the engine. It is found by its host
+/// address: a trap may have taken the guest to another privilege, or to other tables.
 uc_err Processor::enter_up_to(StopPoint& stop) {
   uc_engine* const uc = engine_.get();
   const std::uint64_t pc = active_->pc();
+  const std::uint8_t* const code = known_code(pc);
   check(uc_ctl_remove_cache(uc, pc, pc + 1), "remove_cache");
   check(uc_ctl_set_exits(uc, &stop.pc, 1), "set_exits");
   // Looking the block up may have filled TLB entries.
   failed_fill_.happened = false;
-  const uc_err error = engine_.start(pc);
+  stop_ = &stop;
+  uc_err error = engine_.start(pc);
+  stop_ = nullptr;
+  if (stop.refused && !has_left()) error = UC_ERR_INSN_INVALID;  // which the refusal has replaced
   check(uc_ctl_set_exits(uc, nullptr, 0), "set_exits");
   const FailedFill failed = failed_fill_;
-  // A block of no instructions at the exit itself would survive the engine's own clean-up.
-  check(uc_ctl_remove_cache(uc, stop.pc - 1, stop.pc + 1), "remove_cache");
-  failed_fill_ = failed;
   stop.armed = false;
-  stop.reached = error == UC_ERR_OK && !has_exit_ && block_stop_ == BlockStop::None &&
-                 !failed.happened && env_.pc == stop.pc;
+  stop.reached = error == UC_ERR_OK && !has_left() && env_.pc == stop.pc;
+  // A block of no instructions at the exit itself would survive the engine's own clean-up.
+  if (stop.reached || code == nullptr) {
+    check(uc_ctl_remove_cache(uc, stop.pc - 1, stop.pc + 1), "remove_cache");
+  }
+  if (code != nullptr) {
+    const auto offset = code - host_bytes(memory_.base().raw());
+    remove_translations(
+        memory_.base().wrapping_add(static_cast<std::uint64_t>(offset) + (stop.pc - 1 - pc)), 2);
+  }
+  failed_fill_ = failed;
   return error;
 }
 
@@ -86,7 +99,9 @@ bool Processor::after_run(uc_err error, StopPoint& stop) {
   stop = {};
   if (was.reached) {
     active_->set_pc(was.pc);
-    return was.at_csr && at_sensitive(was.pc);
+    // On the way there, a trap may have used the time up, and the guest may have changed its code.
+    return was.at_csr && hot_.count < limit_ && is_sensitive(instruction_at(was.pc)) &&
+           at_sensitive(was.pc);
   }
   if (block_stop_ == BlockStop::NotFetched) {
     active_->set_pc(stopped_at_);
@@ -264,13 +279,8 @@ void Processor::take_back_from(std::uint64_t pc) {
   if (pc < start || page_of(pc) != page_of(start)) return;
   const std::uint32_t count =
       start == unlearned_pc_ ? unlearned_count_ : blocks_.last_at(start).value_or(0);
-  const std::uint8_t* bytes = mmu_.code(start);
-  if (bytes == nullptr) {
-    const Translated fetched =
-        mmu_.translate(start, AccessKind::Fetch, active_->privilege_now(), 0, false);
-    if (!fetched.ok) return;
-    bytes = host_bytes(fetched.hpa);
-  }
+  const std::uint8_t* const bytes = known_code(start);
+  if (bytes == nullptr) return;
   const std::uint32_t before = count_instructions(bytes, static_cast<std::uint32_t>(pc - start));
   if (before < count) hot_.count -= count - before;
 }
