@@ -98,6 +98,7 @@ Core::Next Core::do_trapped(Vcpu& cpu) {
   settle_count(cpu.env);
   const Instruction in = decode_at_rip(cpu.env);
   if (is_rotate_through_carry(in)) return do_rotate_through_carry(cpu, in);
+  if (is_port_to_string(in)) return do_port_to_string(cpu, in);
   if (is_trapped(in) && in.has_memory_operand()) return do_cmpxchg_wide(cpu, in);
   return raise(cpu, Event::exception(kInvalidOpcode));  // CPUID has neither RDRAND nor RDSEED
 }
@@ -172,6 +173,17 @@ Core::Next Core::do_rotate_through_carry(Vcpu& cpu, const Instruction& in) {
     head.eflags &= ~(rflags::kCf | rflags::kOf);
     head.eflags |= (done.carry ? rflags::kCf : 0) | (overflow ? rflags::kOf : 0);
   }
+  retire(cpu, cpu.env.code64() ? next : next & 0xffff'ffff);
+  return Next::Resume;
+}
+
+// REP with nothing left to do asks for no port.
+Core::Next Core::do_port_to_string(Vcpu& cpu, const Instruction& in) {
+  const EnvHead& head = cpu.env.head();
+  const std::uint64_t left =
+      head.regs[static_cast<unsigned>(Gpr::Rcx)] & low_bits(8 * in.address_bytes);
+  if (in.repeat == 0 || left != 0) return on_port_io(cpu);
+  const std::uint64_t next = head.eip + in.length;
   retire(cpu, cpu.env.code64() ? next : next & 0xffff'ffff);
   return Next::Resume;
 }

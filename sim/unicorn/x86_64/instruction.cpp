@@ -374,8 +374,6 @@ bool may_be_restarted(const Instruction& in) {
     case 0x60:
     case 0x68:
     case 0x6a:
-    case 0x6c:
-    case 0x6d:
     case 0x9c:
     case 0xa2:
     case 0xa3:

@@ -64,6 +64,11 @@ struct Instruction {
 /// MOVS, STOS, LODS, CMPS, SCAS, INS and OUTS with a REP prefix.
 [[nodiscard]] bool is_repeated_string(const Instruction& instruction);
 
+/// INS, with or without a REP prefix.
+[[nodiscard]] constexpr bool is_port_to_string(const Instruction& instruction) {
+  return instruction.map == OpcodeMap::One && (instruction.opcode & 0xfe) == 0x6c;
+}
+
 /// RCL and RCR.
 [[nodiscard]] constexpr bool is_rotate_through_carry(const Instruction& instruction) {
   const std::uint8_t opcode = instruction.opcode;

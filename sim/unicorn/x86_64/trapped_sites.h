@@ -1,8 +1,9 @@
 // Instructions that the engine gets wrong or must not execute, and where they were seen.
 //
 // CMPXCHG8B and CMPXCHG16B compute RFLAGS from stale state; RDRAND and RDSEED give the randomness
-// of the host; RCL and RCR change the carry before they know whether they may write. Each new block
-// is searched for them before it runs; a bounded code hook then stops in front of each.
+// of the host; RCL and RCR change the carry before they know whether they may write; INS writes
+// zeroes to its operand before it asks for the port. Each new block is searched for them before it
+// runs; a bounded code hook then stops in front of each.
 #pragma once
 
 #include <vector>
@@ -15,6 +16,7 @@ namespace retrap::unicorn::x86_64 {
 /// Whether it is one of those.
 [[nodiscard]] constexpr bool is_trapped(const Instruction& instruction) {
   if (is_rotate_through_carry(instruction)) return instruction.has_memory_operand();
+  if (is_port_to_string(instruction)) return true;
   if (!instruction.is(OpcodeMap::Two, 0xc7)) return false;
   if (instruction.has_memory_operand()) return instruction.reg() == 1;
   return instruction.reg() >= 6;
