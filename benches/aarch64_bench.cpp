@@ -2,11 +2,9 @@
 #include <benchmark/benchmark.h>
 #include <unicorn/unicorn.h>
 
-#include <cstring>
-#include <vector>
-
-#include "benches/checks.h"
-#include "sim/machine.h"
+#include "benches/bare_engine.h"
+#include "benches/guest_loop.h"
+#include "benches/words.h"
 
 namespace retrap {
 namespace {
@@ -16,22 +14,6 @@ constexpr std::uint64_t kRamBytes = 64u << 20;
 constexpr std::uint64_t kCode = kRam + 0x20'0000;
 constexpr std::uint64_t kData = kRam + 0x100'0000;
 constexpr std::uint64_t kUartFlags = 0x0900'0018;
-constexpr std::uint64_t kBatch = 10'000;
-
-/// A machine word and what it says.
-struct Insn {
-  const char* assembly;
-  std::uint32_t word;
-};
-using Program = std::vector<Insn>;
-
-std::vector<std::byte> bytes_of(const Program& program) {
-  std::vector<std::byte> bytes(program.size() * 4);
-  for (std::size_t i = 0; i < program.size(); ++i) {
-    std::memcpy(bytes.data() + 4 * i, &program[i].word, 4);
-  }
-  return bytes;
-}
 
 /// A machine whose guest is `program`, entered with x0 = x1 = `argument`.
 std::unique_ptr<Machine> machine_with(const Program& program, std::uint64_t argument) {
@@ -54,37 +36,16 @@ std::unique_ptr<Machine> machine_with(const Program& program, std::uint64_t argu
 /// Times `per_item` instructions of a guest that loops, and takes an exit of `kind` each time.
 void time_loop(benchmark::State& state, const Program& program, std::uint64_t argument,
                std::uint64_t per_item, const char* unit, std::size_t kind = kUnseen) {
-  const auto machine = machine_with(program, argument);
-  if (machine == nullptr) return state.SkipWithError("the machine does not start");
-  for (auto _ : state) {
-    const RunReport report = machine->run(per_item * kBatch);
-    if (report.reason != StopReason::BudgetSpent) return state.SkipWithError("the guest stopped");
-  }
-  const std::uint64_t count = static_cast<std::uint64_t>(state.iterations()) * kBatch;
-  check_exits(state, machine->vm(0), kind, count);
-  check_pc(state, machine->vm(0), kCode, bytes_of(program).size());
-  const auto items = static_cast<double>(count);
-  state.counters[unit] =
-      benchmark::Counter(items, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  time_guest(state, {machine_with(program, argument), kCode, bytes_of(program).size()}, per_item,
+             unit, kind);
 }
 
-// The yardstick: an engine without hooks but the one that stops it.
+BareEngine bare(const Program& program) {
+  return {UC_ARCH_ARM64, UC_MODE_ARM, bytes_of(program)};
+}
+
 void BM_Aarch64BareUnicornStopsAndStarts(benchmark::State& state) {
-  uc_engine* uc = nullptr;
-  uc_open(UC_ARCH_ARM64, UC_MODE_ARM, &uc);
-  uc_mem_map(uc, 0, 0x10000, UC_PROT_ALL);
-  const auto code = bytes_of({{"svc #0", 0xd4000001}, {"b .-4", 0x17ffffff}});
-  uc_mem_write(uc, 0x1000, code.data(), code.size());
-  uc_hook hook = 0;
-  const auto stop = +[](uc_engine* engine, std::uint32_t, void*) { uc_emu_stop(engine); };
-  uc_hook_add(uc, &hook, UC_HOOK_INTR, reinterpret_cast<void*>(stop), nullptr, 1, 0);
-  uc_ctl_exits_enable(uc);
-  std::uint64_t pc = 0x1000;
-  for (auto _ : state) {
-    uc_emu_start(uc, pc, 0, 0, 0);
-    uc_reg_read(uc, UC_ARM64_REG_PC, &pc);
-  }
-  uc_close(uc);
+  bare({{"svc #0", 0xd4000001}, {"b .-4", 0x17ffffff}}).time_stops(state, UC_ARM64_REG_PC);
 }
 BENCHMARK(BM_Aarch64BareUnicornStopsAndStarts);
 
@@ -146,33 +107,15 @@ void BM_Aarch64LoadsAndStores(benchmark::State& state) {
 }
 BENCHMARK(BM_Aarch64LoadsAndStores);
 
-// Stock: one mapping for everything, readable, writable, executable, and nothing counted.
+// The same loop, counted.
 void BM_Aarch64StockUnicornLoadsAndStores(benchmark::State& state) {
-  uc_engine* uc = nullptr;
-  uc_open(UC_ARCH_ARM64, UC_MODE_ARM, &uc);
-  uc_mem_map(uc, 0, 0x10000, UC_PROT_ALL);
-  // The same loop, kBatch * 100 times.
-  const auto code = bytes_of({{"ldr x2, [x1]", 0xf9400022},
-                              {"add x2, x2, #1", 0x91000442},
-                              {"str x2, [x1]", 0xf9000022},
-                              {"subs x3, x3, #1", 0xf1000463},
-                              {"b.ne .-16", 0x54ffff81},
-                              {"svc #0", 0xd4000001}});
-  uc_mem_write(uc, 0x1000, code.data(), code.size());
-  uc_hook hook = 0;
-  const auto stop = +[](uc_engine* engine, std::uint32_t, void*) { uc_emu_stop(engine); };
-  uc_hook_add(uc, &hook, UC_HOOK_INTR, reinterpret_cast<void*>(stop), nullptr, 1, 0);
-  const std::uint64_t data = 0x8000;
-  uc_reg_write(uc, UC_ARM64_REG_X1, &data);
-  constexpr std::uint64_t kRounds = kBatch * 80;  // five instructions each
-  for (auto _ : state) {
-    uc_reg_write(uc, UC_ARM64_REG_X3, &kRounds);
-    uc_emu_start(uc, 0x1000, 0, 0, 0);
-  }
-  state.counters["of_400"] =
-      benchmark::Counter(static_cast<double>(state.iterations()) * static_cast<double>(kBatch),
-                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
-  uc_close(uc);
+  bare({{"ldr x2, [x1]", 0xf9400022},
+        {"add x2, x2, #1", 0x91000442},
+        {"str x2, [x1]", 0xf9000022},
+        {"subs x3, x3, #1", 0xf1000463},
+        {"b.ne .-16", 0x54ffff81},
+        {"svc #0", 0xd4000001}})
+      .time_loop(state, UC_ARM64_REG_X1, UC_ARM64_REG_X3, kBatch);
 }
 BENCHMARK(BM_Aarch64StockUnicornLoadsAndStores);
 

@@ -4,29 +4,13 @@
 #include <memory>
 #include <vector>
 
+#include "benches/latch.h"
 #include "sim/scheduler.h"
 #include "sim/scripted/scripted_board.h"
 #include "vmm/vm.h"
 
 namespace retrap {
 namespace {
-
-/// One register that holds what was written.
-class Latch final : public Device {
- public:
-  [[nodiscard]] std::string_view name() const override { return "latch"; }
-  [[nodiscard]] std::uint64_t size() const override { return 0x1000; }
-  [[nodiscard]] IoResult<std::uint64_t> read(const Access&) override { return value_; }
-  [[nodiscard]] IoResult<> write(const Access&, std::uint64_t value) override {
-    value_ = value;
-    return {};
-  }
-  void reset() override { value_ = 0; }
-  void digest(Digest& into) const override { into.add(value_); }
-
- private:
-  std::uint64_t value_ = 0;
-};
 
 /// Answers the same exit over and over, and retires one instruction each time.
 class OneExit final : public ArchVcpu {
@@ -111,7 +95,7 @@ void BM_BusFindsTheDevice(benchmark::State& state) {
   Bus bus("mmio", clock);
   const auto count = static_cast<std::uint64_t>(state.range(0));
   for (std::uint64_t i = 0; i < count; ++i) {
-    if (!bus.add(0x0900'0000 + i * 0x1000, std::make_unique<Latch>())) std::abort();
+    if (!bus.add(0x0900'0000 + i * 0x1000, std::make_unique<Latch>(0x1000))) std::abort();
   }
   std::uint64_t at = 0;
   for (auto _ : state) {
@@ -125,7 +109,8 @@ BENCHMARK(BM_BusFindsTheDevice)->Arg(1)->Arg(64)->Arg(512);
 void run_loop(benchmark::State& state, const ExitReason& exit) {
   OneExitHost host(exit);
   auto vm = *Vm::create(host.default_config(1 << 20), host, host);
-  if (!vm->add_mmio_device(GuestPhys(0x0900'0000), std::make_unique<Latch>()) || !vm->boot()) {
+  if (!vm->add_mmio_device(GuestPhys(0x0900'0000), std::make_unique<Latch>(0x1000)) ||
+      !vm->boot()) {
     std::abort();
   }
   constexpr std::uint64_t kTurn = 1000;

@@ -2,11 +2,10 @@
 #include <benchmark/benchmark.h>
 #include <unicorn/unicorn.h>
 
-#include <cstring>
-#include <vector>
-
-#include "benches/checks.h"
-#include "sim/machine.h"
+#include "benches/bare_engine.h"
+#include "benches/guest_loop.h"
+#include "benches/latch.h"
+#include "benches/words.h"
 
 namespace retrap {
 namespace {
@@ -18,39 +17,6 @@ constexpr std::uint64_t kData = kRam + 0x100'0000;
 constexpr std::uint64_t kUart = 0x1000'0000;
 constexpr std::uint64_t kCustomCsr = 0x5c0;
 constexpr std::uint64_t kHypercall = 0x48'5643;
-constexpr std::uint64_t kBatch = 10'000;
-
-/// A machine word and what it says.
-struct Insn {
-  const char* assembly;
-  std::uint32_t word;
-};
-using Program = std::vector<Insn>;
-
-/// A CSR that holds what is written to it.
-class CustomCsr final : public Device {
- public:
-  [[nodiscard]] std::string_view name() const override { return "custom-csr"; }
-  [[nodiscard]] std::uint64_t size() const override { return 1; }
-  [[nodiscard]] IoResult<std::uint64_t> read(const Access&) override { return value_; }
-  [[nodiscard]] IoResult<> write(const Access&, std::uint64_t value) override {
-    value_ = value;
-    return {};
-  }
-  void reset() override { value_ = 0; }
-  void digest(Digest& into) const override { into.add(value_); }
-
- private:
-  std::uint64_t value_ = 0;
-};
-
-std::vector<std::byte> bytes_of(const Program& program) {
-  std::vector<std::byte> bytes(program.size() * 4);
-  for (std::size_t i = 0; i < program.size(); ++i) {
-    std::memcpy(bytes.data() + 4 * i, &program[i].word, 4);
-  }
-  return bytes;
-}
 
 /// A machine whose guest is `program`, entered with a1 = `argument` and a7 = the hypercall's EID.
 std::unique_ptr<Machine> machine_with(const Program& program, std::uint64_t argument) {
@@ -65,7 +31,7 @@ std::unique_ptr<Machine> machine_with(const Program& program, std::uint64_t argu
   images.kernel = std::move(*image);
   const auto vm = (*machine)->add_vm(config, images);
   if (!vm) return nullptr;
-  if (!(*vm)->add_sysreg_device(kCustomCsr, std::make_unique<CustomCsr>())) return nullptr;
+  if (!(*vm)->add_sysreg_device(kCustomCsr, std::make_unique<Latch>(1))) return nullptr;
   ArchVcpu& vcpu = (*vm)->board().vcpu(kBootVcpu);
   if (!vcpu.set_gpr(11, argument) || !vcpu.set_gpr(17, kHypercall)) return nullptr;
   return std::move(*machine);
@@ -74,50 +40,16 @@ std::unique_ptr<Machine> machine_with(const Program& program, std::uint64_t argu
 /// Times `per_item` instructions of a guest that loops, and takes an exit of `kind` each time.
 void time_loop(benchmark::State& state, const Program& program, std::uint64_t argument,
                std::uint64_t per_item, const char* unit, std::size_t kind = kUnseen) {
-  const auto machine = machine_with(program, argument);
-  if (machine == nullptr) return state.SkipWithError("the machine does not start");
-  for (auto _ : state) {
-    const RunReport report = machine->run(per_item * kBatch);
-    if (report.reason != StopReason::BudgetSpent) return state.SkipWithError("the guest stopped");
-  }
-  const std::uint64_t count = static_cast<std::uint64_t>(state.iterations()) * kBatch;
-  check_exits(state, machine->vm(0), kind, count);
-  check_pc(state, machine->vm(0), kCode, bytes_of(program).size());
-  const auto items = static_cast<double>(count);
-  state.counters[unit] =
-      benchmark::Counter(items, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  time_guest(state, {machine_with(program, argument), kCode, bytes_of(program).size()}, per_item,
+             unit, kind);
 }
 
-/// An engine without hooks but the one that stops it.
-class BareEngine {
- public:
-  explicit BareEngine(const Program& program) {
-    uc_open(UC_ARCH_RISCV, UC_MODE_RISCV64, &uc_);
-    uc_mem_map(uc_, 0, 0x10000, UC_PROT_ALL);
-    const auto code = bytes_of(program);
-    uc_mem_write(uc_, 0x1000, code.data(), code.size());
-    uc_hook hook = 0;
-    const auto stop = +[](uc_engine* engine, std::uint32_t, void*) { uc_emu_stop(engine); };
-    uc_hook_add(uc_, &hook, UC_HOOK_INTR, reinterpret_cast<void*>(stop), nullptr, 1, 0);
-    uc_ctl_exits_enable(uc_);
-  }
-  ~BareEngine() { uc_close(uc_); }
-  BareEngine(const BareEngine&) = delete;
-  BareEngine& operator=(const BareEngine&) = delete;
-  [[nodiscard]] uc_engine* get() const { return uc_; }
+BareEngine bare(const Program& program) {
+  return {UC_ARCH_RISCV, UC_MODE_RISCV64, bytes_of(program)};
+}
 
- private:
-  uc_engine* uc_ = nullptr;
-};
-
-// The yardstick of the round trips.
 void BM_Riscv64BareUnicornStopsAndStarts(benchmark::State& state) {
-  const BareEngine engine({{"ecall", 0x00000073}, {"j .-4", 0xffdff06f}});
-  std::uint64_t pc = 0x1000;
-  for (auto _ : state) {
-    uc_emu_start(engine.get(), pc, 0, 0, 0);
-    uc_reg_read(engine.get(), UC_RISCV_REG_PC, &pc);
-  }
+  bare({{"ecall", 0x00000073}, {"j .-4", 0xffdff06f}}).time_stops(state, UC_RISCV_REG_PC);
 }
 BENCHMARK(BM_Riscv64BareUnicornStopsAndStarts);
 
@@ -172,24 +104,15 @@ void BM_Riscv64LoadsAndStores(benchmark::State& state) {
 }
 BENCHMARK(BM_Riscv64LoadsAndStores);
 
-// Stock: one mapping for everything, readable, writable, executable, and nothing counted.
+// The same loop, counted.
 void BM_Riscv64StockUnicornLoadsAndStores(benchmark::State& state) {
-  const BareEngine engine({{"ld a2, 0(a1)", 0x0005b603},
-                           {"addi a2, a2, 1", 0x00160613},
-                           {"sd a2, 0(a1)", 0x00c5b023},
-                           {"addi a3, a3, -1", 0xfff68693},
-                           {"bnez a3, .-16", 0xfe0698e3},
-                           {"ecall", 0x00000073}});
-  const std::uint64_t data = 0x8000;
-  uc_reg_write(engine.get(), UC_RISCV_REG_A1, &data);
-  constexpr std::uint64_t kRounds = kBatch * 80;  // five instructions each
-  for (auto _ : state) {
-    uc_reg_write(engine.get(), UC_RISCV_REG_A3, &kRounds);
-    uc_emu_start(engine.get(), 0x1000, 0, 0, 0);
-  }
-  state.counters["of_400"] =
-      benchmark::Counter(static_cast<double>(state.iterations()) * static_cast<double>(kBatch),
-                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  bare({{"ld a2, 0(a1)", 0x0005b603},
+        {"addi a2, a2, 1", 0x00160613},
+        {"sd a2, 0(a1)", 0x00c5b023},
+        {"addi a3, a3, -1", 0xfff68693},
+        {"bnez a3, .-16", 0xfe0698e3},
+        {"ecall", 0x00000073}})
+      .time_loop(state, UC_RISCV_REG_A1, UC_RISCV_REG_A3, kBatch);
 }
 BENCHMARK(BM_Riscv64StockUnicornLoadsAndStores);
 

@@ -7,8 +7,8 @@
 #include <cstring>
 #include <vector>
 
-#include "benches/checks.h"
-#include "sim/machine.h"
+#include "benches/bare_engine.h"
+#include "benches/guest_loop.h"
 
 namespace retrap {
 namespace {
@@ -17,7 +17,6 @@ constexpr std::uint64_t kRamBytes = 64U << 20;
 constexpr std::uint64_t kCode = 0x20'0000;
 constexpr std::uint64_t kData = 0x100'0000;
 constexpr std::uint64_t kIoApic = 0xfec0'0000;
-constexpr std::uint64_t kBatch = 10'000;
 constexpr std::uint64_t kPrologue = 5;  // bytes
 
 /// The bytes of an instruction and what they say.
@@ -88,37 +87,16 @@ std::unique_ptr<Machine> machine_with(const Program& program, std::uint64_t argu
 /// Times `per_item` instructions of a guest that loops, and takes an exit of `kind` each time.
 void time_loop(benchmark::State& state, const Program& program, std::uint64_t argument,
                std::uint64_t per_item, const char* unit, std::size_t kind = kUnseen) {
-  const auto machine = machine_with(program, argument);
-  if (machine == nullptr) return state.SkipWithError("the machine does not start");
-  for (auto _ : state) {
-    const RunReport report = machine->run(per_item * kBatch);
-    if (report.reason != StopReason::BudgetSpent) return state.SkipWithError("the guest stopped");
-  }
-  const std::uint64_t count = static_cast<std::uint64_t>(state.iterations()) * kBatch;
-  check_exits(state, machine->vm(0), kind, count);
-  check_pc(state, machine->vm(0), kCode, bytes_of(program).size() + kPrologue);
-  const auto items = static_cast<double>(count);
-  state.counters[unit] =
-      benchmark::Counter(items, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  time_guest(state, {machine_with(program, argument), kCode, bytes_of(program).size() + kPrologue},
+             per_item, unit, kind);
 }
 
-// The yardstick: an engine without hooks but the one that stops it.
+BareEngine bare(const Program& program) {
+  return {UC_ARCH_X86, UC_MODE_64, bytes_of(program)};
+}
+
 void BM_X86BareUnicornStopsAndStarts(benchmark::State& state) {
-  uc_engine* uc = nullptr;
-  uc_open(UC_ARCH_X86, UC_MODE_64, &uc);
-  uc_mem_map(uc, 0, 0x10000, UC_PROT_ALL);
-  const auto code = bytes_of({{"int 0x80", {0xcd, 0x80}}, {"jmp .-2", {0xeb, 0xfc}}});
-  uc_mem_write(uc, 0x1000, code.data(), code.size());
-  uc_hook hook = 0;
-  const auto stop = +[](uc_engine* engine, std::uint32_t, void*) { uc_emu_stop(engine); };
-  uc_hook_add(uc, &hook, UC_HOOK_INTR, reinterpret_cast<void*>(stop), nullptr, 1, 0);
-  uc_ctl_exits_enable(uc);
-  std::uint64_t pc = 0x1000;
-  for (auto _ : state) {
-    uc_emu_start(uc, pc, 0, 0, 0);
-    uc_reg_read(uc, UC_X86_REG_RIP, &pc);
-  }
-  uc_close(uc);
+  bare({{"int 0x80", {0xcd, 0x80}}, {"jmp .-2", {0xeb, 0xfc}}}).time_stops(state, UC_X86_REG_RIP);
 }
 BENCHMARK(BM_X86BareUnicornStopsAndStarts);
 
@@ -183,33 +161,15 @@ void BM_X86LoadsAndStores(benchmark::State& state) {
 }
 BENCHMARK(BM_X86LoadsAndStores);
 
-// Stock: one mapping for everything, readable, writable, executable, and nothing counted.
+// The same loop, counted.
 void BM_X86StockUnicornLoadsAndStores(benchmark::State& state) {
-  uc_engine* uc = nullptr;
-  uc_open(UC_ARCH_X86, UC_MODE_64, &uc);
-  uc_mem_map(uc, 0, 0x10000, UC_PROT_ALL);
-  // The same loop, kBatch * 80 times.
-  const auto code = bytes_of({{"mov rax, [rdi]", {0x48, 0x8b, 0x07}},
-                              {"inc rax", {0x48, 0xff, 0xc0}},
-                              {"mov [rdi], rax", {0x48, 0x89, 0x07}},
-                              {"dec rcx", {0x48, 0xff, 0xc9}},
-                              {"jnz .-12", {0x75, 0xf2}},
-                              {"int 0x80", {0xcd, 0x80}}});
-  uc_mem_write(uc, 0x1000, code.data(), code.size());
-  uc_hook hook = 0;
-  const auto stop = +[](uc_engine* engine, std::uint32_t, void*) { uc_emu_stop(engine); };
-  uc_hook_add(uc, &hook, UC_HOOK_INTR, reinterpret_cast<void*>(stop), nullptr, 1, 0);
-  const std::uint64_t data = 0x8000;
-  uc_reg_write(uc, UC_X86_REG_RDI, &data);
-  constexpr std::uint64_t kRounds = kBatch * 80;  // five instructions each
-  for (auto _ : state) {
-    uc_reg_write(uc, UC_X86_REG_RCX, &kRounds);
-    uc_emu_start(uc, 0x1000, 0, 0, 0);
-  }
-  state.counters["of_400"] =
-      benchmark::Counter(static_cast<double>(state.iterations()) * static_cast<double>(kBatch),
-                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
-  uc_close(uc);
+  bare({{"mov rax, [rdi]", {0x48, 0x8b, 0x07}},
+        {"inc rax", {0x48, 0xff, 0xc0}},
+        {"mov [rdi], rax", {0x48, 0x89, 0x07}},
+        {"dec rcx", {0x48, 0xff, 0xc9}},
+        {"jnz .-12", {0x75, 0xf2}},
+        {"int 0x80", {0xcd, 0x80}}})
+      .time_loop(state, UC_X86_REG_RDI, UC_X86_REG_RCX, kBatch);
 }
 BENCHMARK(BM_X86StockUnicornLoadsAndStores);
 
