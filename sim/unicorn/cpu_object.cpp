@@ -12,6 +12,8 @@
 #include <optional>
 #include <vector>
 
+#include "sim/unicorn/engine.h"
+
 namespace retrap::unicorn {
 namespace {
 
@@ -94,6 +96,21 @@ std::byte* find_in_cpu(uc_engine* uc, std::span<const std::byte> pattern, std::s
     }
   }
   return nullptr;
+}
+
+Result<std::byte*> find_state(uc_engine* uc, std::byte* (*search)(uc_engine*),
+                              std::string_view (*mismatch)(uc_engine*, std::byte*)) {
+  uc_context* before = nullptr;
+  check(uc_context_alloc(uc, &before), "context_alloc");
+  check(uc_context_save(uc, before), "context_save");
+  std::byte* const found = search(uc);
+  const std::string_view wrong = found == nullptr ? "general registers" : mismatch(uc, found);
+  check(uc_context_restore(uc, before), "context_restore");
+  uc_context_free(before);
+  if (wrong.empty()) return found;
+  return fail(ErrorCode::Backend,
+              "unicorn {}.{}.{}: the CPU state has another layout than that of 2.1.4 ({})",
+              UC_VERSION_MAJOR, UC_VERSION_MINOR, UC_VERSION_PATCH, wrong);
 }
 
 }  // namespace retrap::unicorn

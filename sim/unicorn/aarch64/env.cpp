@@ -62,39 +62,27 @@ bool pstate_matches(uc_engine* uc, Env& env) {
 }
 
 std::byte* search(uc_engine* uc) {
+  write_all(uc, 0);
   std::array<std::uint64_t, 33> wanted{};
   for (unsigned i = 0; i < wanted.size(); ++i) wanted[i] = sentinel(i);
   std::byte* const found = find_in_cpu(uc, std::as_bytes(std::span(wanted)), sizeof(Env));
   return found == nullptr ? nullptr : found - offsetof(Env, x);
 }
 
+// Another set of values: what follows them is the engine's own, and not a copy.
+std::string_view mismatch(uc_engine* uc, std::byte* found) {
+  write_all(uc, 100);
+  Env& env = *reinterpret_cast<Env*>(found);
+  if (!registers_match(env, 100)) return "registers";
+  return pstate_matches(uc, env) ? "" : "PSTATE";
+}
+
 }  // namespace
 
 Result<Env*> Env::find(uc_engine* uc) {
-  const auto refuse = [](std::string_view what) {
-    return fail(ErrorCode::Backend,
-                "unicorn {}.{}.{}: the CPU state has another layout than that of 2.1.4 ({})",
-                UC_VERSION_MAJOR, UC_VERSION_MINOR, UC_VERSION_PATCH, what);
-  };
-  uc_context* before = nullptr;
-  check(uc_context_alloc(uc, &before), "context_alloc");
-  check(uc_context_save(uc, before), "context_save");
-  write_all(uc, 0);
-  std::byte* const found = search(uc);
-  std::string_view wrong;
-  if (found == nullptr) {
-    wrong = "general registers";
-  } else {
-    // Another set of values: what follows them is the engine's own, and not a copy.
-    write_all(uc, 100);
-    Env& env = *reinterpret_cast<Env*>(found);
-    if (!registers_match(env, 100)) wrong = "registers";
-    if (wrong.empty() && !pstate_matches(uc, env)) wrong = "PSTATE";
-  }
-  check(uc_context_restore(uc, before), "context_restore");
-  uc_context_free(before);
-  if (!wrong.empty()) return refuse(wrong);
-  return reinterpret_cast<Env*>(found);
+  return find_state(uc, search, mismatch).map([](std::byte* found) {
+    return reinterpret_cast<Env*>(found);
+  });
 }
 
 }  // namespace retrap::unicorn::aarch64

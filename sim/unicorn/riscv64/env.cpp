@@ -18,13 +18,6 @@ void write(uc_engine* uc, int id, std::uint64_t value) {
   check(uc_reg_write(uc, id, &value), "reg_write");
 }
 
-/// The general registers with their first values, as they lie in the state.
-std::byte* search(uc_engine* uc) {
-  std::array<std::uint64_t, 32> wanted{};
-  for (unsigned i = 1; i < wanted.size(); ++i) wanted[i] = sentinel(i);
-  return find_in_cpu(uc, std::as_bytes(std::span(wanted)), sizeof(Env));
-}
-
 /// Every register by the public interface, each with a value of its own.
 void write_all(uc_engine* uc, unsigned first) {
   for (unsigned i = 1; i < 32; ++i) {
@@ -71,35 +64,32 @@ bool privilege_matches(uc_engine* uc, Env& env) {
   return same;
 }
 
+/// The general registers with their first values, as they lie in the state.
+std::byte* search(uc_engine* uc) {
+  write_all(uc, 0);
+  std::array<std::uint64_t, 32> wanted{};
+  for (unsigned i = 1; i < wanted.size(); ++i) wanted[i] = sentinel(i);
+  return find_in_cpu(uc, std::as_bytes(std::span(wanted)), sizeof(Env));
+}
+
+// Another set of values: what follows them is the engine's own, and not a copy.
+std::string_view mismatch(uc_engine* uc, std::byte* found) {
+  write_all(uc, 100);
+  Env& env = *reinterpret_cast<Env*>(found);
+  std::string_view wrong;
+  if (!registers_match(env, 100)) wrong = "registers";
+  if (wrong.empty() && !csrs_match(env, 100)) wrong = "CSRs";
+  if (wrong.empty() && !privilege_matches(uc, env)) wrong = "privilege";
+  write(uc, UC_RISCV_REG_MIP, 0);
+  return wrong;
+}
+
 }  // namespace
 
 Result<Env*> Env::find(uc_engine* uc) {
-  const auto refuse = [](std::string_view what) {
-    return fail(ErrorCode::Backend,
-                "unicorn {}.{}.{}: the CPU state has another layout than that of 2.1.4 ({})",
-                UC_VERSION_MAJOR, UC_VERSION_MINOR, UC_VERSION_PATCH, what);
-  };
-  uc_context* before = nullptr;
-  check(uc_context_alloc(uc, &before), "context_alloc");
-  check(uc_context_save(uc, before), "context_save");
-  write_all(uc, 0);
-  std::byte* const found = search(uc);
-  std::string_view wrong;
-  if (found == nullptr) {
-    wrong = "general registers";
-  } else {
-    // Another set of values: what follows them is the engine's own, and not a copy.
-    write_all(uc, 100);
-    Env& env = *reinterpret_cast<Env*>(found);
-    if (!registers_match(env, 100)) wrong = "registers";
-    if (wrong.empty() && !csrs_match(env, 100)) wrong = "CSRs";
-    if (wrong.empty() && !privilege_matches(uc, env)) wrong = "privilege";
-  }
-  write(uc, UC_RISCV_REG_MIP, 0);
-  check(uc_context_restore(uc, before), "context_restore");
-  uc_context_free(before);
-  if (!wrong.empty()) return refuse(wrong);
-  return reinterpret_cast<Env*>(found);
+  return find_state(uc, search, mismatch).map([](std::byte* found) {
+    return reinterpret_cast<Env*>(found);
+  });
 }
 
 }  // namespace retrap::unicorn::riscv64
