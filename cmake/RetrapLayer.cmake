@@ -19,6 +19,9 @@ target_compile_options(retrap_build_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast
   -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough -Wextra-semi
   $<$<CXX_COMPILER_ID:GNU>:-Wduplicated-cond;-Wlogical-op>)
+if(CMAKE_UNITY_BUILD)
+  target_compile_options(retrap_build_flags INTERFACE -Wno-shadow)  # of another file's private names
+endif()
 if(RETRAP_WERROR)
   target_compile_options(retrap_build_flags INTERFACE -Werror)
 endif()
