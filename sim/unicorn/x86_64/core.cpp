@@ -49,6 +49,7 @@ Core::Core(Engine engine, HostMemory& memory, Clock& clock, const AddressSpace& 
       hook_env_(engine_.get(), layout),
       mmu_(engine_, memory, space, monitor_, mode_, hook_env_, *this),
       sites_(engine_, reinterpret_cast<void*>(&on_trapped), this) {
+  hook_env_.attach();
   add_hooks();
   memory_.add_listener(this);
 }
@@ -234,18 +235,14 @@ void Core::note_crawl(const Env& env) {
 }
 
 void Core::take_state(Vcpu& cpu) {
-  // What exceptions say about themselves is not in the head.
   constexpr std::uint32_t kFirstIntercept = 0x160;
   const bool exception = stop_ == Stop::Interrupt && interrupt_ < kFirstIntercept;
   if (exception || cr_writes_open_) {
-    cpu.env.save();
     EnvTail& tail = cpu.env.tail();
     tail.exception_is_int = 0;  // else the engine would move RIP at the next exception
     tail.old_exception = -1;
     tail.intercept_cr_write = kCrWrites;
     cr_writes_open_ = false;
-  } else {
-    cpu.env.save_head();
   }
   if (cpu.env.has_code_base()) [[unlikely]]
     cpu.env.drop_code_base();

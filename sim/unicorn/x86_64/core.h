@@ -11,7 +11,7 @@
 
 namespace retrap::unicorn::x86_64 {
 
-/// What belongs to one CPU. Between runs its registers are in `env`.
+/// What belongs to one CPU. Its registers are in `env`, which the engine has while it is loaded.
 struct Vcpu {
   Vcpu(uc_engine* uc, const EnvLayout& layout) : env(uc, layout) {}
 

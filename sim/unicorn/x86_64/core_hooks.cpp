@@ -61,10 +61,7 @@ void Core::slow_block(std::uint64_t pc, std::uint32_t size) {
   if (step_ != Step::Off) {
     if (step_ == Step::Running) {
       // An instruction that hits its own bytes is translated anew before it does anything.
-      if (pc == counter_.current().pc) {
-        hook_env_.save_head();
-        if (hook_env_.in_shadow()) return;
-      }
+      if (pc == counter_.current().pc && hook_env_.in_shadow()) return;
       return stop_at_block(Stop::Block);
     }
     if (step_is_trapped_) return stop_at_block(Stop::Trapped);
@@ -74,7 +71,6 @@ void Core::slow_block(std::uint64_t pc, std::uint32_t size) {
   KnownBlock* known = counter_.find(pc, size);
   std::uint32_t instructions = 0;
   if (known == nullptr || !known->inspected || known->block.instructions == 0) {
-    hook_env_.save_head();
     const bool resumes = (hook_env_.head().eflags & rflags::kRf) != 0;
     if (resumes || hook_env_.has_code_base()) {
       stopped_block_ = pc;
@@ -96,7 +92,7 @@ void Core::slow_block(std::uint64_t pc, std::uint32_t size) {
 }
 
 // The number of instructions of a block that the fast half may not take (yet): it is new, or known
-// with several numbers, or looks like a restart. hook_env_ is up to date.
+// with several numbers, or looks like a restart.
 std::uint32_t Core::inspect_block(std::uint64_t pc, std::uint32_t size) {
   std::array<std::uint8_t, kPageSize + 16> bytes;
   const std::size_t wanted = std::min<std::size_t>(size, bytes.size());
@@ -135,7 +131,6 @@ void Core::undo_restart(std::uint64_t pc, std::uint32_t size) {
 }
 
 bool Core::window_is_open() {
-  hook_env_.save_head();
   return (hook_env_.head().eflags & rflags::kIf) != 0 && !hook_env_.in_shadow();
 }
 
@@ -189,7 +184,6 @@ int Core::on_rdtscp(uc_engine* /*uc*/, void* self) {
 }
 
 void Core::read_tsc(bool with_aux) {
-  hook_env_.save_head();
   const Block& block = counter_.current();
   const std::uint64_t linear = hook_env_.linear_rip();
   std::uint64_t count = counter_.count();
@@ -221,14 +215,12 @@ bool Core::on_poison(uc_engine* /*uc*/, uc_mem_type type, std::uint64_t address,
 // The hook stands by address: what is there now may be another instruction.
 void Core::on_trapped(uc_engine* /*uc*/, std::uint64_t pc, std::uint32_t /*size*/, void* self) {
   Core& it = core(self);
-  it.hook_env_.save_head();
   std::array<std::uint8_t, 15> bytes{};
   const std::size_t count = it.mmu_.read_code(it.hook_env_.head(), pc, bytes);
   const Instruction in = decode(std::span(bytes).first(count), it.hook_env_.code_bytes());
   if (is_trapped(in)) it.abort_instruction(Stop::Trapped);
   // A code hook leaves a stale copy of the status flags where PUSHF would find it.
   it.hook_env_.head().eflags &= ~(rflags::kStatus | rflags::kDf);
-  it.hook_env_.restore_head();
 }
 
 bool Core::on_never(uc_engine* /*uc*/, uc_mem_type /*type*/, std::uint64_t /*address*/,

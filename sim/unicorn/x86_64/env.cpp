@@ -1,6 +1,7 @@
 // Offsets into Unicorn 2.1.4's CPU state, and the check at start that they are right.
 #include "sim/unicorn/x86_64/env.h"
 
+#include "sim/unicorn/cpu_object.h"
 #include "sim/unicorn/engine.h"
 
 namespace retrap::unicorn::x86_64 {
@@ -29,6 +30,8 @@ std::uint64_t read_msr(uc_engine* uc, std::uint32_t number) {
   return msr.value;
 }
 
+constexpr std::uint32_t kFlagsInSource = 1;  // CC_OP_EFLAGS: cc_src is the flags
+
 constexpr std::uint64_t sentinel(unsigned index) {
   return 0x5115'c0de'0000'0000 + index * 0x0101'0101ULL;
 }
@@ -46,6 +49,7 @@ class Kept {
   }
   Kept(const Kept&) = delete;
   Kept& operator=(const Kept&) = delete;
+  [[nodiscard]] uc_context* get() const { return context_; }
 
  private:
   uc_engine* uc_;
@@ -62,8 +66,12 @@ std::size_t find(uc_context* context, std::size_t size, const T& needle) {
   return size;
 }
 
+void write_general_registers(uc_engine* uc, unsigned first) {
+  for (unsigned i = 0; i < kGprIds.size(); ++i) write_reg(uc, kGprIds[i], sentinel(first + i));
+}
+
 void write_sentinels(uc_engine* uc) {
-  for (unsigned i = 0; i < kGprIds.size(); ++i) write_reg(uc, kGprIds[i], sentinel(i));
+  write_general_registers(uc, 0);
   uc_x86_mmr tr{0x28, 0x1122'3344'5566'7788, 0x1234, 0x8b00};
   uc_x86_mmr gdtr{0, 0x99aa'bbcc'ddee, 0x7f, 0};
   check(uc_reg_write(uc, UC_X86_REG_TR, &tr), "reg_write TR");
@@ -101,6 +109,27 @@ bool tail_matches(const EnvTail& tail) {
   return same;
 }
 
+std::array<std::uint64_t, 16> general_registers(unsigned first) {
+  std::array<std::uint64_t, 16> values{};
+  for (unsigned i = 0; i < values.size(); ++i) values[i] = sentinel(first + i);
+  return values;
+}
+
+// No context may have seen these values: it would lie in the same heap.
+std::byte* search(uc_engine* uc) {
+  const auto wanted = general_registers(200);
+  write_general_registers(uc, 200);
+  return find_in_cpu(uc, std::as_bytes(std::span(wanted)), sizeof(EnvHead));
+}
+
+// Another set of values: the engine's own registers follow it.
+std::string_view mismatch(uc_engine* uc, std::byte* found) {
+  write_general_registers(uc, 300);
+  const auto wanted = general_registers(300);
+  const bool same = std::memcmp(found, wanted.data(), sizeof wanted) == 0;
+  return same ? std::string_view() : "a copy of the general registers";
+}
+
 }  // namespace
 
 Result<EnvLayout> EnvLayout::probe(uc_engine* uc) {
@@ -109,20 +138,19 @@ Result<EnvLayout> EnvLayout::probe(uc_engine* uc) {
                 "unicorn {}.{}.{}: the CPU state has another layout than that of 2.1.4 ({})",
                 UC_VERSION_MAJOR, UC_VERSION_MINOR, UC_VERSION_PATCH, what);
   };
+  RETRAP_TRY(std::byte* const live, find_state(uc, search, mismatch));
   const Kept kept(uc);
   write_sentinels(uc);
-  Env env(uc, EnvLayout{});
-  env.save();
+  const Kept written(uc);
+  uc_context* const context = written.get();
 
   const std::size_t size = uc_context_size(uc);
-  std::array<std::uint64_t, 16> gprs{};
-  for (unsigned i = 0; i < gprs.size(); ++i) gprs[i] = sentinel(i);
-  const std::size_t head = find(env.context(), size, gprs);
-  std::size_t stated = 0;
-  std::memcpy(&stated, env.context(), sizeof stated);
+  std::size_t stated = 0;  // by the context's header: the bytes of the state
+  std::memcpy(&stated, context, sizeof stated);
+  const std::size_t head = find(context, size, general_registers(0));
   if (stated + head != size) return refuse("context header");
-  const std::size_t lstar = find(env.context(), size, sentinel(24));
-  const std::size_t pat = find(env.context(), size, sentinel(22));
+  const std::size_t lstar = find(context, size, sentinel(24));
+  const std::size_t pat = find(context, size, sentinel(22));
   if (head + sizeof(EnvHead) > size) return refuse("general registers");
   if (lstar < offsetof(EnvMsrs, lstar) || lstar + sizeof(EnvMsrs) > size) return refuse("MSRs");
   if (pat >= size) return refuse("PAT");
@@ -131,60 +159,58 @@ Result<EnvLayout> EnvLayout::probe(uc_engine* uc) {
   const EnvLayout layout{.head = head,
                          .msrs = lstar - offsetof(EnvMsrs, lstar),
                          .pat = pat,
-                         .tail = size - sizeof(EnvTail)};
+                         .tail = size - sizeof(EnvTail),
+                         .live = live};
   Env typed(uc, layout);
-  typed.save();
+  typed.attach();
   if (!head_matches(uc, typed.head())) return refuse("system registers");
   if (!msrs_match(typed.msrs())) return refuse("MSRs");
   if (!tail_matches(typed.tail())) return refuse("debug registers and intercepts");
   return layout;
 }
 
-Env::Env(uc_engine* uc, const EnvLayout& layout) : uc_(uc), layout_(layout) {
+Env::Env(uc_engine* uc, const EnvLayout& layout)
+    : uc_(uc), layout_(layout), live_(layout.live - layout.head) {
   check(uc_context_alloc(uc, &context_), "context_alloc");
-  all_ = *at<std::size_t>(0);
+  base_ = reinterpret_cast<std::byte*>(context_);
 }
 Env::~Env() {
-  set_extent(all_);
   uc_context_free(context_);
 }
 
-void Env::save() {
-  set_extent(all_);
-  check(uc_context_save(uc_, context_), "context_save");
-  rest_missing_ = rest_changed_ = false;
-}
-void Env::save_head() {
-  set_extent(sizeof(EnvHead));
-  check(uc_context_save(uc_, context_), "context_save");
-  rest_missing_ = true;
-  rest_changed_ = false;
-}
-void Env::restore_head() {
-  set_extent(sizeof(EnvHead));
-  check(uc_context_restore(uc_, context_), "context_restore");
+void Env::detach() {
+  if (!is_attached()) return;
+  base_ = reinterpret_cast<std::byte*>(context());
 }
 void Env::restore() {
-  if (!rest_changed_) return restore_head();
-  set_extent(all_);
+  if (is_attached()) return;
+  copy_to_engine();
+  attach();
+}
+void Env::copy_to_engine() const {
   check(uc_context_restore(uc_, context_), "context_restore");
-  rest_changed_ = false;
 }
-void Env::detach() {
-  need_rest();
-  rest_changed_ = true;
-}
-void Env::fetch_rest() const {
-  const EnvHead kept = head();
-  set_extent(all_);
-  check(uc_context_save(uc_, context_), "context_save");
-  *at<EnvHead>(layout_.head) = kept;
-  rest_missing_ = false;
+uc_context* Env::context() const {
+  if (is_attached()) check(uc_context_save(uc_, context_), "context_save");
+  return context_;
 }
 
-std::uint64_t Env::linear_rip() const {
-  if (code64()) return head().eip;
-  return head().segs[static_cast<unsigned>(SegmentName::Cs)].base + head().eip;
+void Env::join_flags() {
+  EnvHead& env = head();
+  if (env.cc_op != kFlagsInSource) {
+    env.eflags = read_reg(uc_, UC_X86_REG_RFLAGS);
+    return;
+  }
+  env.eflags &= ~(rflags::kStatus | rflags::kDf);
+  env.eflags |= (env.cc_src & rflags::kStatus) | (env.df < 0 ? rflags::kDf : 0);
+}
+
+void Env::split_flags() {
+  EnvHead& env = head();
+  env.cc_src = env.eflags & rflags::kStatus;
+  env.cc_op = kFlagsInSource;
+  env.df = (env.eflags & rflags::kDf) != 0 ? -1 : 1;
+  env.eflags &= ~(rflags::kStatus | rflags::kDf);
 }
 
 void Env::load_segment(SegmentName name, const EnvSegment& value) {

@@ -91,7 +91,7 @@ struct EnvSegment {
 struct EnvHead {
   std::uint64_t regs[16];
   std::uint64_t eip;
-  std::uint64_t eflags;  ///< complete outside uc_emu_start; in a hook without status flags and DF
+  std::uint64_t eflags;  ///< in a hook without status flags and DF: see Env::join_flags()
   std::uint64_t cc_dst;
   std::uint64_t cc_src;
   std::uint64_t cc_src2;
@@ -155,49 +155,47 @@ struct EnvTail {
   std::uint64_t retaddr;
 };
 
-/// Where the pieces lie in a uc_context.
+/// Where the pieces lie in a uc_context, and where the engine has its own.
 struct EnvLayout {
-  std::size_t head;  ///< directly behind the context's own header
-  std::size_t msrs;
-  std::size_t pat;
-  std::size_t tail;
+  std::size_t head = 0;  ///< directly behind the context's own header
+  std::size_t msrs = 0;
+  std::size_t pat = 0;
+  std::size_t tail = 0;
+  std::byte* live = nullptr;  ///< the head of the engine's state
 
   /// Finds and checks every field that we use, by writing through the public register API. Backend
   /// where this build of Unicorn lays the state out in another way. Changes nothing.
   [[nodiscard]] static Result<EnvLayout> probe(uc_engine* uc);
 };
 
-/// An owned uc_context with typed access to what it holds.
-///
-/// Most stops need no more than head(), an eighth of the state: save_head() fetches that, and the
-/// rest when somebody asks for it, for which the engine must still have it.
+/// The registers of one CPU: in the engine while they are attached, else in a uc_context.
 class Env {
  public:
+  /// Detached, with nothing in it.
   Env(uc_engine* uc, const EnvLayout& layout);
   ~Env();
   Env(const Env&) = delete;
   Env& operator=(const Env&) = delete;
 
-  void save();       ///< engine to context: everything
-  void save_head();  ///< safe inside hooks, as is restore_head()
-  void restore_head();
-  /// Context to engine: everything that may differ.
-  void restore();
-  /// The engine gets other registers: fetches what is missing; the next restore() moves everything.
+  /// The engine's registers are these from now on. Safe in hooks, as are all changes to head().
+  void attach() { base_ = live_; }
+  [[nodiscard]] bool is_attached() const { return base_ == live_; }
+  /// The engine gets other registers: keeps these.
   void detach();
+  /// Gives the registers to the engine, which loses those that it has.
+  void restore();
+  /// The same, and keeps them: they are restored again and again.
+  void copy_to_engine() const;
 
-  [[nodiscard]] uc_context* context() const {
-    need_rest();
-    return context_;
-  }
+  /// The registers for the API of contexts.
+  [[nodiscard]] uc_context* context() const;
   [[nodiscard]] EnvHead& head() { return *at<EnvHead>(layout_.head); }
   [[nodiscard]] const EnvHead& head() const { return *at<EnvHead>(layout_.head); }
-  [[nodiscard]] EnvMsrs& msrs() { return rest<EnvMsrs>(layout_.msrs); }
-  [[nodiscard]] const EnvMsrs& msrs() const { return rest<EnvMsrs>(layout_.msrs); }
-  [[nodiscard]] EnvTail& tail() { return rest<EnvTail>(layout_.tail); }
-  [[nodiscard]] const EnvTail& tail() const { return rest<EnvTail>(layout_.tail); }
-  [[nodiscard]] std::uint64_t& pat() { return rest<std::uint64_t>(layout_.pat); }
-  [[nodiscard]] std::uint64_t pat() const { return rest<std::uint64_t>(layout_.pat); }
+  [[nodiscard]] EnvMsrs& msrs() { return *at<EnvMsrs>(layout_.msrs); }
+  [[nodiscard]] const EnvMsrs& msrs() const { return *at<EnvMsrs>(layout_.msrs); }
+  [[nodiscard]] EnvTail& tail() { return *at<EnvTail>(layout_.tail); }
+  [[nodiscard]] const EnvTail& tail() const { return *at<EnvTail>(layout_.tail); }
+  [[nodiscard]] std::uint64_t& pat() { return *at<std::uint64_t>(layout_.pat); }
 
   // What the state says.
   [[nodiscard]] unsigned cpl() const { return head().hflags & hf::kCpl; }
@@ -210,7 +208,15 @@ class Env {
   [[nodiscard]] bool virtual_8086() const { return (head().eflags & rflags::kVm) != 0; }
   [[nodiscard]] bool in_shadow() const { return (head().hflags & hf::kInhibit) != 0; }
   /// The linear address of an instruction: CS:offset.
-  [[nodiscard]] std::uint64_t linear_rip() const;
+  [[nodiscard]] std::uint64_t linear_rip() const {
+    if (code64()) return head().eip;
+    return head().segs[static_cast<unsigned>(SegmentName::Cs)].base + head().eip;
+  }
+
+  // While the engine runs, the status flags and DF are in fields of their own, and the former as
+  // the operands of the instruction that set them. Outside, head().eflags has them all.
+  void join_flags();   ///< in a hook: as outside
+  void split_flags();  ///< and back
 
   /// In 64-bit mode the base of CS means nothing (APM volume 2, 4.5.1); the engine adds it to RIP.
   [[nodiscard]] bool has_code_base() const {
@@ -224,33 +230,14 @@ class Env {
  private:
   template <class T>
   [[nodiscard]] T* at(std::size_t offset) const {
-    return reinterpret_cast<T*>(reinterpret_cast<std::byte*>(context_) + offset);
+    return reinterpret_cast<T*>(base_ + offset);
   }
-  template <class T>
-  [[nodiscard]] T& rest(std::size_t offset) {
-    need_rest();
-    rest_changed_ = true;
-    return *at<T>(offset);
-  }
-  template <class T>
-  [[nodiscard]] const T& rest(std::size_t offset) const {
-    need_rest();
-    return *at<T>(offset);
-  }
-  void need_rest() const {
-    if (rest_missing_) [[unlikely]]
-      fetch_rest();
-  }
-  void fetch_rest() const;
-  /// A context begins with the number of bytes that it moves.
-  void set_extent(std::size_t bytes) const { *at<std::size_t>(0) = bytes; }
 
   uc_engine* uc_;
   uc_context* context_ = nullptr;
   EnvLayout layout_;
-  std::size_t all_ = 0;                ///< bytes of the whole state
-  mutable bool rest_missing_ = false;  ///< head() is newer than the rest
-  bool rest_changed_ = true;           ///< the engine does not have the rest as it is here
+  std::byte* live_;  ///< where a context would begin whose state is the engine's
+  std::byte* base_;  ///< the same for these registers
 };
 
 /// Between the two encodings of segment attributes: VMCB and descriptor.

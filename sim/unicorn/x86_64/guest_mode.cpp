@@ -82,7 +82,8 @@ GuestMode::GuestMode(Engine& engine, MonitorMemory& monitor, const EnvLayout& la
   check(uc_reg_write(uc, UC_X86_REG_FPCW, &control), "reg_write FPCW");
   check(uc_reg_write(uc, UC_X86_REG_FPTAG, &tags), "reg_write FPTAG");
   check(uc_reg_write(uc, UC_X86_REG_MXCSR, &mxcsr), "reg_write MXCSR");
-  host_.save();
+  host_.attach();
+  host_.detach();
 
   std::memcpy(monitor.at(layout::kStub, kVmrun.size()).data(), kVmrun.data(), kVmrun.size());
   std::memset(monitor.at(layout::kIoPermissions, 0x3000).data(), 0xff, 0x3000);
@@ -130,14 +131,13 @@ void GuestMode::write_vmcb(const CpuState& state) {
 
 void GuestMode::enter(const CpuState& state, Env& env) {
   write_vmcb(state);
-  host_.detach();
-  host_.restore();
+  host_.copy_to_engine();
   engine_.flush_tlb();
   entering_ = true;
   // Ends with a refused fetch of the guest's first instruction.
   const uc_err error = engine_.start(layout::kStub);
   entering_ = false;
-  env.save();
+  env.attach();
   RETRAP_CHECK(error == UC_ERR_EXCEPTION && (env.head().hflags & hf::kGuest) != 0,
                "VMRUN refused the state: {}", uc_strerror(error));
   engine_.flush_tlb();

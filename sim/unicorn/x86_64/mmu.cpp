@@ -83,7 +83,6 @@ bool Mmu::fill(std::uint64_t linear, uc_mem_type type, uc_tlb_entry* entry) {
     return GuestMode::allows_fetch(linear) && set(entry, linear, kR | kW | kX);
   }
 
-  env_.save_head();
   if (access == Access::Fetch && env_.has_code_base()) [[unlikely]] {
     return refuse({.kind = MemoryFault::Kind::CodeBase, .fetch = true});
   }

@@ -132,7 +132,7 @@ class Mmu {
   HostMemory& memory_;
   MonitorMemory& monitor_;
   const GuestMode& mode_;
-  Env& env_;  ///< the hook's copy of the state
+  Env& env_;  ///< the engine's registers
   const CodeListener& self_;
   std::uint64_t code_marks_seen_ = 0;
   CodePages code_;
