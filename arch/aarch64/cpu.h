@@ -32,6 +32,15 @@ struct RawExit {
   friend bool operator==(const RawExit&, const RawExit&) = default;
 };
 
+/// Deals with exits in place of the caller of run(): between two guest instructions, the clock
+/// exact.
+class RawExitHandler {
+ public:
+  virtual ~RawExitHandler() = default;
+  /// True: the guest goes on. False: run_with() gives `exit`.
+  [[nodiscard]] virtual bool handle(const RawExit& exit) = 0;
+};
+
 /// A SIMD register.
 struct Vector {
   std::uint64_t low = 0;
@@ -83,6 +92,15 @@ class Cpu {
   /// Runs from Clock::retired() to an exit or Clock::stop_at(). The clock is exact afterwards.
   /// The exit is valid until the next run() of this CPU.
   [[nodiscard]] virtual const RawExit& run() = 0;
+
+  /// run() and `handler` by turns until it is done. A CPU may call the handler from where it finds
+  /// the exit, deep inside: the handler may do all that can be done after run(), but run no CPU.
+  [[nodiscard]] virtual const RawExit& run_with(RawExitHandler& handler) {
+    for (;;) {
+      const RawExit& exit = run();
+      if (!handler.handle(exit)) return exit;
+    }
+  }
 
   /// x0-x30; 31 is the zero register.
   [[nodiscard]] virtual std::uint64_t x(unsigned index) const = 0;

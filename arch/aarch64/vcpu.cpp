@@ -29,23 +29,66 @@ struct SoftwareInterrupt {
 
 }  // namespace
 
-ExitReason Aarch64Vcpu::run() {
-  for (;;) {
-    if (crash_) return *crash_;
-    exit_ = &cpu_.run();
-    if (exit_->kind != RawExit::Kind::Trap) return ended();
-    switch (class_of(exit_->esr)) {
-      case ExceptionClass::DataAbortLower:
-      case ExceptionClass::InstructionAbortLower: return on_abort();
-      case ExceptionClass::Hvc64:                 return on_hypervisor_call();
-      case ExceptionClass::Wfx:                   return on_wait();
-      case ExceptionClass::Smc64:                 return on_secure_monitor_call();
-      case ExceptionClass::SysReg:
-        if (is_defined_access()) return on_system_register();
-        inject_undefined();
-        break;
-      default: return unexpected();
+/// Tells the monitor of each exit of the CPU, until it wants no more.
+class Aarch64Vcpu::Turn final : public RawExitHandler {
+ public:
+  Turn(Aarch64Vcpu& vcpu, ExitHandler& handler) : vcpu_(vcpu), handler_(handler) {}
+
+  bool handle(const RawExit& exit) override {
+    vcpu_.exit_ = &exit;
+    if (vcpu_.is_undefined_access()) {
+      vcpu_.inject_undefined();
+    } else if (!goes_on_after(vcpu_.reason())) {
+      return false;
     }
+    return goes_on();
+  }
+
+  /// Whether the guest can go on at all.
+  [[nodiscard]] bool goes_on() {
+    while (vcpu_.crash_) {
+      if (!goes_on_after(*vcpu_.crash_)) return false;
+    }
+    return true;
+  }
+
+  [[nodiscard]] const ExitReason& last() const { return last_; }
+
+ private:
+  [[nodiscard]] bool goes_on_after(ExitReason exit) {
+    if (handler_.handle(exit)) return true;
+    last_ = exit;
+    return false;
+  }
+
+  Aarch64Vcpu& vcpu_;
+  ExitHandler& handler_;
+  ExitReason last_ = exits::Nothing{};  ///< the one that ended it
+};
+
+ExitReason Aarch64Vcpu::run_with(ExitHandler& handler) {
+  Turn turn(*this, handler);
+  if (turn.goes_on()) (void)cpu_.run_with(turn);
+  return turn.last();
+}
+
+ExitReason Aarch64Vcpu::run() {
+  struct Nobody final : ExitHandler {
+    bool handle(ExitReason&) override { return false; }
+  } nobody;
+  return run_with(nobody);
+}
+
+ExitReason Aarch64Vcpu::reason() {
+  if (exit_->kind != RawExit::Kind::Trap) return ended();
+  switch (class_of(exit_->esr)) {
+    case ExceptionClass::DataAbortLower:
+    case ExceptionClass::InstructionAbortLower: return on_abort();
+    case ExceptionClass::Hvc64:                 return on_hypervisor_call();
+    case ExceptionClass::Wfx:                   return on_wait();
+    case ExceptionClass::Smc64:                 return on_secure_monitor_call();
+    case ExceptionClass::SysReg:                return on_system_register();
+    default:                                    return unexpected();
   }
 }
 
@@ -116,13 +159,15 @@ void Aarch64Vcpu::answer_cpu_up(CpuUpResult result) {
 
 // op0 1 is a system instruction that the guest may not have. Registers are polled: an access that
 // was right once is right again.
-bool Aarch64Vcpu::is_defined_access() {
+bool Aarch64Vcpu::is_undefined_access() {
+  if (class_of(exit_->esr) != ExceptionClass::SysReg) return false;
+  if (exit_->kind != RawExit::Kind::Trap) return false;
   const std::uint32_t access = iss_of(exit_->esr) & (kSysRegMask | sysreg_iss::kRead);
-  if (access == known_access_) return true;
+  if (access == known_access_) return false;
   const bool read = (access & sysreg_iss::kRead) != 0;
-  if (fields_of(access).op0 < 2 || is_misdirected(access & kSysRegMask, read)) return false;
+  if (fields_of(access).op0 < 2 || is_misdirected(access & kSysRegMask, read)) return true;
   known_access_ = access;
-  return true;
+  return false;
 }
 
 ExitReason Aarch64Vcpu::on_system_register() {

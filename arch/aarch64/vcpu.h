@@ -24,6 +24,7 @@ class Aarch64Vcpu final : public ArchVcpu {
       : cpu_(cpu), index_(index), parts_(parts) {}
 
   [[nodiscard]] ExitReason run() override;
+  [[nodiscard]] ExitReason run_with(ExitHandler& handler) override;
   void complete(std::uint64_t value) override;
   void refuse() override;
   [[nodiscard]] Emulated emulate(AccessPort& port) override;
@@ -45,12 +46,14 @@ class Aarch64Vcpu final : public ArchVcpu {
   void digest(Digest& into) const override;
 
  private:
+  class Turn;
+  [[nodiscard]] ExitReason reason();
   [[nodiscard]] ExitReason ended();
   [[nodiscard]] ExitReason unexpected() const;
   [[nodiscard]] ExitReason on_wait();
   [[nodiscard]] ExitReason on_hypervisor_call();
   [[nodiscard]] ExitReason on_secure_monitor_call();
-  [[nodiscard]] bool is_defined_access();
+  [[nodiscard]] bool is_undefined_access();
   [[nodiscard]] ExitReason on_system_register();
   [[nodiscard]] ExitReason on_abort();
   [[nodiscard]] ExitReason firmware_call(const Call& call);

@@ -18,4 +18,16 @@ class HostClockStandsStill {
   HostClockStandsStill& operator=(const HostClockStandsStill&) = delete;
 };
 
+/// While one lives, the host clock goes on after all: for what a hook calls that is not Unicorn.
+class HostClockGoesOn {
+ public:
+  HostClockGoesOn() : before_(engines_running) { engines_running = 0; }
+  ~HostClockGoesOn() { engines_running = before_; }
+  HostClockGoesOn(const HostClockGoesOn&) = delete;
+  HostClockGoesOn& operator=(const HostClockGoesOn&) = delete;
+
+ private:
+  int before_;
+};
+
 }  // namespace retrap::unicorn

@@ -19,7 +19,20 @@ constexpr std::uint64_t kMaxBlock = kPageSize / 4;
 
 }  // namespace
 
-const RawExit& Core::run(CpuContext& cpu) {
+const RawExit& Core::run(CpuContext& cpu, RawExitHandler& handler) {
+  running_ = &cpu;
+  handler_ = &handler;
+  Next next = Next::TakeOver;
+  while (next != Next::Leave) {
+    if (next == Next::TakeOver) take_over(cpu);
+    next = enter();
+    if (next == Next::Exit) next = hand_over();
+  }
+  return cpu.exit;
+}
+
+// The registers, the tables and the time may be others than when the engine was left.
+void Core::take_over(CpuContext& cpu) {
   if (current_ != &cpu) switch_to(cpu);
   if (generation_ != space_.generation()) {
     generation_ = space_.generation();
@@ -33,33 +46,61 @@ const RawExit& Core::run(CpuContext& cpu) {
   retired_ = clock_.retired();
   limit_ = clock_.stop_at();
   set_stepping(false);
-  loop();
-  clock_.retire_to(retired_);
-  code_marks_ = memory_.code_marks();
-  return cpu.exit;
 }
 
-// Inlined: the engine leaves by longjmp, after which every return to a caller is mispredicted.
-[[gnu::always_inline]] inline void Core::loop() {
-  const HostClockStandsStill guard;
-  Next next = Next::GoOn;
-  do {
-    if (current_->virtual_irq && interrupt_is_due()) take_interrupt();
-    if (pending()) apply_pending();
-    if (retired_ >= limit_) {
-      current_->exit = {.kind = RawExit::Kind::Stopped};
-      return;
-    }
-    if (stepping_) registers_.set_raw_pstate(registers_.pstate() | pstate::kSs);
-    refusal_.valid = false;
-    exception_number_ = -1;
-    attention_ = {};
-    const std::uint64_t started_at = current_->pc;
-    block_end_ = started_at;
-    reconsider();
-    const uc_err error = uc_emu_start(engine_.get(), started_at, 0, 0, 0);
-    next = after_stop(error, started_at);
-  } while (next == Next::GoOn);
+Core::Next Core::enter() {
+  if (interrupt_is_due()) take_interrupt();
+  if (pending()) apply_pending();
+  if (retired_ >= limit_) {
+    current_->exit = {.kind = RawExit::Kind::Stopped};
+    return Next::Exit;
+  }
+  if (stepping_) registers_.set_raw_pstate(registers_.pstate() | pstate::kSs);
+  const std::uint64_t started_at = current_->pc;
+  begin_at(started_at);
+  const uc_err error = engine_.start(started_at);
+  return dealt_with_ ? *dealt_with_ : after_stop(error, started_at);
+}
+
+// No block has run yet.
+void Core::begin_at(std::uint64_t pc) {
+  refusal_.valid = false;
+  exception_number_ = -1;
+  attention_ = {};
+  block_end_ = pc;
+  dealt_with_.reset();
+  reconsider();
+}
+
+Core::Next Core::hand_over() {
+  clock_.retire_to(retired_);
+  code_marks_ = memory_.code_marks();
+  const HostClockGoesOn guard;
+  return handler_->handle(running_->exit) ? Next::TakeOver : Next::Leave;
+}
+
+// In the hook of an exception. False: the engine has to be left.
+bool Core::deal_in_place() {
+  if (stepping_ || deferred_) return false;
+  Next next = after_stop(UC_ERR_OK, current_->pc);
+  if (next == Next::Exit) next = hand_over();
+  dealt_with_ = next;
+  return next != Next::Leave && stay_in_engine(next);
+}
+
+// True: the guest goes on where its state says, without the engine being left.
+bool Core::stay_in_engine(Next next) {
+  if (next == Next::TakeOver) {
+    if (current_ != running_ || generation_ != space_.generation()) return false;
+    if (memory_.code_marks() != code_marks_) return false;
+    retired_ = clock_.retired();
+    limit_ = clock_.stop_at();
+  }
+  if (interrupt_is_due()) take_interrupt();
+  if (pending() || stepping_ || retired_ >= limit_) return false;
+  registers_.set_pc(current_->pc);
+  begin_at(current_->pc);
+  return true;
 }
 
 Core::Next Core::after_stop(uc_err error, std::uint64_t started_at) {

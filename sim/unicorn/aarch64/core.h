@@ -23,6 +23,7 @@ namespace retrap::unicorn::aarch64 {
 
 using retrap::aarch64::CpuSetup;
 using retrap::aarch64::RawExit;
+using retrap::aarch64::RawExitHandler;
 
 /// What of a vCPU is not in the engine's registers.
 struct CpuContext {
@@ -46,6 +47,10 @@ struct CpuContext {
 /// Exact stops: uc_emu_stop() in the block hook takes effect before the block's first instruction;
 /// what remains to the limit is done by architectural software step, whose blocks are a kind of
 /// their own, so nothing is flushed. uc_emu_stop() anywhere else would be inexact.
+///
+/// Exceptions are dealt with inside the hook that the engine calls for them, and so are the exits
+/// that they become: there the engine is between two blocks, its state is exact and may be written.
+/// It is left only for what it must stand still for.
 class Core final : public CodeListener {
  public:
   [[nodiscard]] static Result<std::unique_ptr<Core>> open(std::span<const CpuSetup> setups,
@@ -57,7 +62,7 @@ class Core final : public CodeListener {
 
   [[nodiscard]] std::vector<CpuContext>& cpus() { return cpus_; }
 
-  [[nodiscard]] const RawExit& run(CpuContext& cpu);
+  [[nodiscard]] const RawExit& run(CpuContext& cpu, RawExitHandler& handler);
 
   /// The registers of `cpu`, which is put on the engine first.
   [[nodiscard]] Registers& registers(CpuContext& cpu) {
@@ -93,8 +98,12 @@ class Core final : public CodeListener {
     std::uint64_t pc = 0;               ///< of a data access
     std::optional<std::uint32_t> word;  ///< the instruction
   };
-  /// Whether the loop comes back with exit_, or the guest goes on.
-  enum class Next : std::uint8_t { Exit, GoOn };
+  enum class Next : std::uint8_t {
+    GoOn,      ///< the guest runs
+    Exit,      ///< the handler must see the exit
+    TakeOver,  ///< it has, and may have changed anything; then the guest runs
+    Leave,     ///< it has had enough
+  };
   /// Why the block hook stopped the engine, beyond the limit.
   struct Attention {
     bool at_block = false;
@@ -120,7 +129,12 @@ class Core final : public CodeListener {
   void restore_identity(const CpuContext& cpu);
   // core.cpp
   void switch_to(CpuContext& cpu);
-  void loop();
+  void take_over(CpuContext& cpu);
+  Next enter();
+  void begin_at(std::uint64_t pc);
+  Next hand_over();
+  bool deal_in_place();
+  bool stay_in_engine(Next next);
   Next after_stop(uc_err error, std::uint64_t started_at);
   Next defer();
   Next after_attention();
@@ -191,7 +205,10 @@ class Core final : public CodeListener {
   std::uint64_t block_end_ = 0;
 
   std::uint64_t limit_ = 0;
-  CpuContext* current_ = nullptr;
+  CpuContext* current_ = nullptr;  ///< whose state the engine has
+  CpuContext* running_ = nullptr;  ///< whose turn it is
+  RawExitHandler* handler_ = nullptr;
+  std::optional<Next> dealt_with_;  ///< inside the hook that stopped the engine
   int exception_number_ = -1;
   Attention attention_;
   Refusal refusal_;

@@ -216,8 +216,9 @@ bool Core::fill(std::uint64_t va, AccessType access, uc_tlb_entry& out) {
 }
 
 void Core::on_exception(uc_engine* uc, std::uint32_t number, void* user) {
-  static_cast<Core*>(user)->exception_number_ = static_cast<int>(number);
-  uc_emu_stop(uc);  // here it stops at once
+  Core& core = *static_cast<Core*>(user);
+  core.exception_number_ = static_cast<int>(number);
+  if (!core.deal_in_place()) uc_emu_stop(uc);  // here it stops at once
 }
 
 }  // namespace retrap::unicorn::aarch64

@@ -14,7 +14,13 @@ class UnicornCpu final : public retrap::aarch64::Cpu {
     context.cpu = this;
   }
 
-  const RawExit& run() override { return core_.run(context_); }
+  const RawExit& run() override {
+    struct Nobody final : RawExitHandler {
+      bool handle(const RawExit&) override { return false; }
+    } nobody;
+    return core_.run(context_, nobody);
+  }
+  const RawExit& run_with(RawExitHandler& handler) override { return core_.run(context_, handler); }
 
   std::uint64_t x(unsigned index) const override { return registers().x(index); }
   void set_x(unsigned index, std::uint64_t value) override { registers().set_x(index, value); }

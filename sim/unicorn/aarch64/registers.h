@@ -30,6 +30,8 @@ class Registers {
   [[nodiscard]] std::uint64_t sp() const { return env_->x[31]; }
   void set_sp(std::uint64_t value) { env_->x[31] = value; }
   [[nodiscard]] std::uint64_t pc() const { return env_->pc; }
+  /// Takes effect in the hook of UC_HOOK_INTR. Outside, the engine is told when it starts.
+  void set_pc(std::uint64_t value) { env_->pc = value; }
   [[nodiscard]] std::uint32_t pstate() const { return env_->pstate(); }
   /// Neither swaps stack pointers nor takes effect on translation by itself: see
   /// Core::set_pstate().
