@@ -1,6 +1,8 @@
 // What an architecture gives the monitor for one vCPU.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -37,6 +39,13 @@ enum class CpuUpResult : std::uint8_t { Started, AlreadyOn, NoSuchCpu };
 struct NamedRegister {
   std::string_view name;
   std::uint64_t value;
+};
+
+/// The instructions from the program counter on, for disassembly.
+struct CodeAtPc {
+  std::array<std::byte, 16> bytes{};
+  std::size_t size = 0;  ///< how many could be read
+  unsigned bits = 64;    ///< 16, 32 or 64: the mode of the processor
 };
 
 /// Deals with exits in place of the caller of run(): between two guest instructions, the clock
@@ -104,6 +113,9 @@ class ArchVcpu {
 
   /// Whether a halted vCPU has a reason to go on.
   [[nodiscard]] virtual bool wakeup_pending() const = 0;
+
+  /// Changes nothing that the guest or a digest sees. Empty where nothing can be read.
+  [[nodiscard]] virtual CodeAtPc code_at_pc() { return {}; }
 
   /// Every architectural register by its manual's name, for dumps and differences.
   [[nodiscard]] virtual std::vector<NamedRegister> registers() const = 0;

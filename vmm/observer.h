@@ -26,11 +26,20 @@ struct AnswerEvent {
   std::uint64_t value;
 };
 
+/// A vector became pending at a vCPU: an IPI, or the embedder's inject_interrupt_to_vcpu().
+struct InjectionEvent {
+  VmId vm;
+  VcpuId vcpu;
+  std::uint64_t retired;  ///< machine instruction count
+  std::uint64_t vector;
+};
+
 class Observer {
  public:
   virtual ~Observer() = default;
   virtual void on_exit(const ExitEvent& event) { (void)event; }
   virtual void on_answer(const AnswerEvent& event) { (void)event; }
+  virtual void on_injection(const InjectionEvent& event) { (void)event; }
 };
 
 }  // namespace retrap

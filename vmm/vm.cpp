@@ -132,7 +132,12 @@ Result<> Vm::unmap_region(GuestPhys gpa, std::uint64_t size) {
 
 Result<> Vm::inject_interrupt_to_vcpu(VcpuId id, std::uint64_t vector) {
   RETRAP_TRY([[maybe_unused]] Vcpu * target, vcpu(id));
-  return board_->interrupts().inject(id, vector);
+  RETRAP_TRY(board_->interrupts().inject(id, vector));
+  if (observer_ != nullptr) {
+    observer_->on_injection(
+        {.vm = this->id(), .vcpu = id, .retired = clock_.retired(), .vector = vector});
+  }
+  return {};
 }
 
 Result<Device*> Vm::add_mmio_device(GuestPhys base, std::unique_ptr<Device> device,

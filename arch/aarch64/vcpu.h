@@ -42,6 +42,7 @@ class Aarch64Vcpu final : public ArchVcpu {
 
   [[nodiscard]] bool wakeup_pending() const override { return parts_.gic.signals(index_); }
 
+  [[nodiscard]] CodeAtPc code_at_pc() override;
   [[nodiscard]] std::vector<NamedRegister> registers() const override;
   void digest(Digest& into) const override;
 

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "arch/aarch64/vcpu.h"
+#include "vmm/base/bytes.h"
 
 namespace retrap::aarch64 {
 namespace {
@@ -47,6 +48,13 @@ constexpr std::array<std::array<std::string_view, 2>, 32> kVectors = {{
 // clang-format on
 
 }  // namespace
+
+CodeAtPc Aarch64Vcpu::code_at_pc() {
+  CodeAtPc code;
+  const auto instruction = cpu_.instruction();
+  if (instruction && store_le(code.bytes, 0, *instruction)) code.size = sizeof(*instruction);
+  return code;
+}
 
 std::vector<NamedRegister> Aarch64Vcpu::registers() const {
   std::vector<NamedRegister> all;

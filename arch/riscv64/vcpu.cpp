@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "arch/riscv64/decode.h"
+#include "vmm/base/bytes.h"
 #include "vmm/base/overloaded.h"
 
 namespace retrap::riscv64 {
@@ -269,6 +270,16 @@ std::optional<std::uint32_t> Vcpu::fetch(std::uint64_t va) {
   const auto high = cpu_.fetch(va + 2);
   if (!high) return std::nullopt;
   return static_cast<std::uint32_t>(*high) << 16 | *low;
+}
+
+CodeAtPc Vcpu::code_at_pc() {
+  CodeAtPc code;
+  while (code.size < code.bytes.size()) {
+    const auto parcel = cpu_.fetch(cpu_.pc() + code.size);
+    if (!parcel || !store_le(code.bytes, code.size, *parcel)) break;
+    code.size += sizeof(*parcel);
+  }
+  return code;
 }
 
 void Vcpu::retire(unsigned length) {

@@ -50,6 +50,7 @@ class Vcpu final : public ArchVcpu, AlarmSink {
   [[nodiscard]] std::uint64_t not_supported() const override;
   void answer_cpu_up(CpuUpResult result) override;
   [[nodiscard]] bool wakeup_pending() const override;
+  [[nodiscard]] CodeAtPc code_at_pc() override;
   [[nodiscard]] std::vector<NamedRegister> registers() const override { return cpu_.registers(); }
   void digest(Digest& into) const override;
 

@@ -209,6 +209,13 @@ std::uint64_t Vcpu::not_supported() const {
   return kNotSupported;
 }
 
+CodeAtPc Vcpu::code_at_pc() {
+  std::array<std::uint8_t, 15> fetched{};
+  CodeAtPc code{.size = parts_.cpu.fetch(fetched), .bits = 8 * parts_.cpu.code_bytes()};
+  for (std::size_t i = 0; i < code.size; ++i) code.bytes[i] = std::byte{fetched[i]};
+  return code;
+}
+
 std::vector<NamedRegister> Vcpu::registers() const {
   std::vector<NamedRegister> all = parts_.cpu.registers();
   msrs_.add_registers(all);

@@ -61,6 +61,7 @@ class Vcpu final : public ArchVcpu {
   void set_return_value(std::uint64_t value) override { parts_.cpu.set_gpr(Gpr::Rax, value); }
   [[nodiscard]] std::uint64_t not_supported() const override;
   [[nodiscard]] bool wakeup_pending() const override;
+  [[nodiscard]] CodeAtPc code_at_pc() override;
   [[nodiscard]] std::vector<NamedRegister> registers() const override;
   void digest(Digest& into) const override;
 
