@@ -80,9 +80,9 @@ Core::Next Core::hand_over() {
 }
 
 // In the hook of an exception. False: the engine has to be left.
-bool Core::deal_in_place() {
+bool Core::deal_in_place(uc_err error) {
   if (stepping_ || deferred_) return false;
-  Next next = after_stop(UC_ERR_OK, current_->pc);
+  Next next = after_stop(error, current_->pc);
   if (next == Next::Exit) next = hand_over();
   dealt_with_ = next;
   return next != Next::Leave && stay_in_engine(next);

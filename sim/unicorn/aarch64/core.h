@@ -17,6 +17,7 @@
 #include "sim/unicorn/aarch64/translations.h"
 #include "sim/unicorn/aarch64/write_grants.h"
 #include "sim/unicorn/engine.h"
+#include "sim/unicorn/fill_exceptions.h"
 #include "vmm/clock.h"
 
 namespace retrap::unicorn::aarch64 {
@@ -133,7 +134,7 @@ class Core final : public CodeListener {
   Next enter();
   void begin_at(std::uint64_t pc);
   Next hand_over();
-  bool deal_in_place();
+  bool deal_in_place(uc_err error);
   bool stay_in_engine(Next next);
   Next after_stop(uc_err error, std::uint64_t started_at);
   Next defer();
@@ -222,6 +223,7 @@ class Core final : public CodeListener {
 
   Engine engine_;
   Registers registers_;
+  FillExceptions fills_;
   HostMemory& memory_;
   Clock& clock_;
   AddressSpace& space_;

@@ -158,6 +158,7 @@ bool Core::on_fill(uc_engine*, std::uint64_t va, uc_mem_type type, uc_tlb_entry*
 // refusal_.walk is in its place already: a copy of what has just been written is slow.
 void Core::refuse(std::uint64_t va, AccessType access, std::uint64_t pc,
                   std::optional<std::uint32_t> word) {
+  if (!stepping_ && !deferred_) fills_.raise();
   refusal_.valid = true;
   refusal_.va = va;
   refusal_.access = access;
@@ -217,8 +218,14 @@ bool Core::fill(std::uint64_t va, AccessType access, uc_tlb_entry& out) {
 
 void Core::on_exception(uc_engine* uc, std::uint32_t number, void* user) {
   Core& core = *static_cast<Core*>(user);
-  core.exception_number_ = static_cast<int>(number);
-  if (!core.deal_in_place()) uc_emu_stop(uc);  // here it stops at once
+  uc_err error = UC_ERR_OK;
+  if (number == FillExceptions::kNumber) {
+    if (!core.fills_.take()) return;
+    error = UC_ERR_EXCEPTION;
+  } else {
+    core.exception_number_ = static_cast<int>(number);
+  }
+  if (!core.deal_in_place(error)) uc_emu_stop(uc);  // here it stops at once
 }
 
 }  // namespace retrap::unicorn::aarch64

@@ -46,6 +46,7 @@ Result<std::unique_ptr<Core>> Core::open(std::span<const CpuSetup> setups, HostM
 Core::Core(Engine engine, Env& env, HostMemory& memory, Clock& clock, AddressSpace& space)
     : engine_(std::move(engine)),
       registers_(engine_.get(), env),
+      fills_(FillExceptions::find(engine_.get(), &env)),
       memory_(memory),
       clock_(clock),
       space_(space),
