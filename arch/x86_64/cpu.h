@@ -164,6 +164,15 @@ struct ScratchPage {
   std::span<std::byte, 4096> bytes;  ///< read by the instruction, and written back
 };
 
+/// Deals with exits in place of the caller of run(): between two guest instructions, the clock
+/// exact.
+class RawExitHandler {
+ public:
+  virtual ~RawExitHandler() = default;
+  /// True: the guest goes on. False: run_with() gives `exit`.
+  [[nodiscard]] virtual bool handle(const RawExit& exit) = 0;
+};
+
 /// One simulated CPU, in guest mode for ever.
 ///
 /// Exits: HLT, CPUID, RDMSR and WRMSR (all), port I/O, VMMCALL and VMCALL, RDPMC, MONITOR, MWAIT,
@@ -177,6 +186,14 @@ class Cpu {
   /// Runs from Clock::retired() to an exit or Clock::stop_at(). The clock is exact afterwards.
   [[nodiscard]] virtual const RawExit& run() = 0;
   [[nodiscard]] virtual const RawExit& last_exit() const = 0;
+  /// run() and `handler` by turns until it is done. A CPU may call the handler from where it finds
+  /// the exit, deep inside: the handler may do all that can be done after run(), but run no CPU.
+  [[nodiscard]] virtual const RawExit& run_with(RawExitHandler& handler) {
+    for (;;) {
+      const RawExit& exit = run();
+      if (!handler.handle(exit)) return exit;
+    }
+  }
 
   // Registers. Changes count from the next run() on.
   [[nodiscard]] virtual std::uint64_t gpr(Gpr name) const = 0;

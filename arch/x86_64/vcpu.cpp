@@ -50,13 +50,44 @@ void Vcpu::set_entry(GuestPhys entry, std::uint64_t arg) {
   next_exit_.reset();
 }
 
-ExitReason Vcpu::run() {
-  RETRAP_CHECK(awaited_ == Awaited::Nothing, "the last exit has been answered");
-  for (;;) {
-    if (auto exit = before_entry()) return *exit;
-    deliver_events();
-    if (auto exit = handle(parts_.cpu.run())) return *exit;
+/// What happens between an exit of the CPU and its next entry.
+class Vcpu::Turn final : public RawExitHandler {
+ public:
+  Turn(Vcpu& vcpu, ExitHandler& handler) : vcpu_(vcpu), handler_(handler) {}
+
+  bool handle(const RawExit& exit) override { return goes_on(vcpu_.handle(exit)); }
+
+  /// False: exit() has been handled, and was the last one.
+  [[nodiscard]] bool goes_on(Handled exit) {
+    RETRAP_CHECK(vcpu_.awaited_ == Awaited::Nothing || exit, "the last exit has been answered");
+    for (; exit || (exit = vcpu_.before_entry()); exit.reset()) {
+      if (handler_.handle(*exit)) continue;
+      exit_ = exit;
+      return false;
+    }
+    vcpu_.deliver_events();
+    return true;
   }
+
+  [[nodiscard]] const ExitReason& exit() const { return *exit_; }
+
+ private:
+  Vcpu& vcpu_;
+  ExitHandler& handler_;
+  Handled exit_;
+};
+
+ExitReason Vcpu::run_with(ExitHandler& handler) {
+  Turn turn(*this, handler);
+  if (turn.goes_on(std::nullopt)) (void)parts_.cpu.run_with(turn);
+  return turn.exit();
+}
+
+ExitReason Vcpu::run() {
+  struct Nobody final : ExitHandler {
+    bool handle(ExitReason& /*exit*/) override { return false; }
+  } nobody;
+  return run_with(nobody);
 }
 
 Vcpu::Handled Vcpu::before_entry() {

@@ -44,6 +44,7 @@ class Vcpu final : public ArchVcpu {
   Vcpu(VcpuId id, const VcpuParts& parts);
 
   [[nodiscard]] ExitReason run() override;
+  [[nodiscard]] ExitReason run_with(ExitHandler& handler) override;
   void complete(std::uint64_t value) override;
   void refuse() override;
   [[nodiscard]] Emulated emulate(AccessPort& port) override;
@@ -67,6 +68,7 @@ class Vcpu final : public ArchVcpu {
 
  private:
   friend struct ExitTable;
+  class Turn;
   using Handled = std::optional<ExitReason>;  ///< nothing: enter the guest again
 
   /// What waits for complete() or refuse().

@@ -69,6 +69,7 @@ void Core::reset(Vcpu& cpu, const CpuState& state) {
   cpu.excepted_at = ~std::uint64_t{0};
   cpu.window_wanted = false;
   if (loaded_ != nullptr) loaded_->env.detach();
+  must_leave_ = true;
   mode_.enter(state, cpu.env);
   cpu.env.detach();
   mmu_.flush();
@@ -81,23 +82,74 @@ void Core::code_page_written(HostPhys page) {
   mmu_.code().stale().push_back(index);
 }
 
-const RawExit& Core::run(Vcpu& cpu) {
+const RawExit& Core::run(Vcpu& cpu, RawExitHandler& handler) {
+  handler_ = &handler;
+  begin_turn(cpu);
+  Next next = go_on(cpu, Next::Resume);
+  while (next == Next::Resume) {
+    enter(cpu);
+    next = settled_ ? *settled_ : go_on(cpu, after_stop(cpu));
+  }
+  handler_ = nullptr;
+  return cpu.exit;
+}
+
+// The monitor may have changed anything.
+void Core::begin_turn(Vcpu& cpu) {
   load(cpu);
   counter_.set_count(clock_.retired());
   limit_ = clock_.stop_at();
   cutting_ = limit_ - counter_.count() <= kFewInstructions;
   step_once_ = false;
+}
+
+// From a stop to the next entry, or to the last exit.
+Core::Next Core::go_on(Vcpu& cpu, Next next) {
   for (;;) {
-    if (before_entry(cpu) == Next::Exit) return cpu.exit;
-    enter(cpu);
-    if (after_stop(cpu) == Next::Exit) return cpu.exit;
+    if (next == Next::Exit) {
+      const HostClockGoesOn guard;
+      if (!handler_->handle(cpu.exit)) return Next::Exit;
+      begin_turn(cpu);
+    }
+    next = before_entry(cpu);
+    if (next == Next::Resume) return next;
   }
+}
+
+// Stops that come by UC_HOOK_INTR, which the engine calls in its loop, outside of translated code.
+// Out of a recursive access it must be left: it would take all later ones for a part of that.
+bool Core::may_stay() {
+  if (handler_ == nullptr || in_hook_ || step_ != Step::Off || stop_ < Stop::Interrupt)
+    return false;
+  return stop_ != Stop::Memory || !may_be_half_access();
+}
+
+// What run() does between two entries, without the way out of the engine and back. False: leave it,
+// and go on from settled_.
+bool Core::stay() {
+  Vcpu& cpu = *loaded_;
+  in_hook_ = true;
+  must_leave_ = false;
+  cpu.env.join_flags();
+  take_state(cpu);
+  note_crawl(cpu.env);
+  const Next next = go_on(cpu, after_stop(cpu));
+  in_hook_ = false;
+  const bool here = loaded_ == &cpu && cpu.env.is_attached();
+  if (here) cpu.env.split_flags();
+  if (here && next == Next::Resume && step_ == Step::Off && !must_leave_) {
+    forget_stop();
+    return true;
+  }
+  settled_ = next;
+  return false;
 }
 
 Completion Core::complete_on(Vcpu& cpu, std::span<const ScratchPage> pages) {
   load(cpu);
   counter_.set_count(clock_.retired());
   limit_ = ~std::uint64_t{0};
+  must_leave_ = true;
   mmu_.set_scratch(pages);
   Completion result = Completion::Retired;
   Next next = Next::Resume;
@@ -200,17 +252,20 @@ Core::Next Core::before_entry(Vcpu& cpu) {
   return Next::Resume;
 }
 
-void Core::enter(Vcpu& cpu) {
+void Core::forget_stop() {
   stop_ = Stop::None;
   mmu_.clear_pending();
   counter_.leave();
   const bool attend = step_ != Step::Off || window_wanted_;
   counter_.set_limit(attend ? 0 : limit_);
+}
 
+void Core::enter(Vcpu& cpu) {
+  forget_stop();
   cpu.env.restore();
-  running_ = true;
+  settled_.reset();
   const uc_err error = engine_.start(cpu.env.head().eip);
-  running_ = false;
+  if (settled_) return;
   take_state(cpu);
   if (stop_ == Stop::None && error != UC_ERR_OK) {
     stop_ = mmu_.pending().kind == MemoryFault::Kind::None ? Stop::None : Stop::Memory;

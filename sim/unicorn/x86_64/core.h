@@ -39,7 +39,8 @@ class Core final : CodeListener {
 
   [[nodiscard]] std::unique_ptr<Vcpu> make_vcpu();
   void reset(Vcpu& cpu, const CpuState& state);
-  const RawExit& run(Vcpu& cpu);
+  /// Until `handler` has had enough. Where it can, it is called while the engine runs.
+  const RawExit& run(Vcpu& cpu, RawExitHandler& handler);
   [[nodiscard]] Completion complete_on(Vcpu& cpu, std::span<const ScratchPage> pages);
 
   [[nodiscard]] Mmu& mmu() { return mmu_; }
@@ -94,6 +95,12 @@ class Core final : CodeListener {
 
   // The loop: core.cpp.
   void load(Vcpu& cpu);
+  void begin_turn(Vcpu& cpu);
+  [[nodiscard]] Next go_on(Vcpu& cpu, Next next);
+  [[nodiscard]] bool may_stay();
+  [[nodiscard]] bool may_be_half_access();
+  [[nodiscard]] bool stay();
+  void forget_stop();
   void update_limit(const Vcpu& cpu);
   Next before_entry(Vcpu& cpu);
   void enter(Vcpu& cpu);
@@ -150,7 +157,10 @@ class Core final : CodeListener {
 
   Vcpu* loaded_ = nullptr;  ///< whose registers the engine has; null: nobody's
   std::uint64_t generation_ = 0;
-  bool running_ = false;
+  RawExitHandler* handler_ = nullptr;  ///< null between runs
+  bool in_hook_ = false;               ///< stay() has been called by the engine
+  bool must_leave_ = false;            ///< it has been started from there
+  std::optional<Next> settled_;        ///< the last stop has been dealt with in there
   Stop stop_ = Stop::None;
   Step step_ = Step::Off;
   bool cutting_ = false;      ///< the limit lies inside the next block: go by single steps

@@ -141,11 +141,24 @@ void Core::stop_at_block(Stop why) {
 }
 
 void Core::on_interrupt(uc_engine* uc, std::uint32_t number, void* self) {
-  if (core(self).stop_ == Stop::None) {
-    core(self).stop_ = Stop::Interrupt;
-    core(self).interrupt_ = number;
+  Core& it = core(self);
+  if (it.stop_ == Stop::None) {
+    it.stop_ = Stop::Interrupt;
+    it.interrupt_ = number;
   }
-  uc_emu_stop(uc);
+  if (!it.may_stay() || !it.stay()) uc_emu_stop(uc);
+}
+
+// The engine does a load across a page end as two aligned ones, and such a store byte by byte. A
+// fault in there is at the start or at the end of a page, and not where the operand begins.
+bool Core::may_be_half_access() {
+  const MemoryFault& fault = mmu_.pending();
+  const std::uint64_t offset = fault.gpa & (kPageSize - 1);
+  if (offset != 0 && offset + fault.size != kPageSize) return false;
+  const Instruction in = decode_at_rip(hook_env_);
+  if (!is_plain_move(in)) return true;
+  const EnvHead& head = hook_env_.head();
+  return (operand_address(in, head, head.eip + in.length) & (kPageSize - 1)) != offset;
 }
 
 // The API's RDMSR raises an intercept, which unwinds to the engine's loop with the instruction

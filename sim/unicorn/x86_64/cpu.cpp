@@ -40,6 +40,13 @@ constexpr std::uint32_t kSysenterCs = 0x174;
 
 }  // namespace
 
+const RawExit& UnicornCpu::run() {
+  struct Nobody final : RawExitHandler {
+    bool handle(const RawExit& /*exit*/) override { return false; }
+  } nobody;
+  return core_.run(*vcpu_, nobody);
+}
+
 std::uint64_t UnicornCpu::gpr(Gpr name) const {
   return head().regs[static_cast<unsigned>(name)];
 }

@@ -10,7 +10,8 @@ class UnicornCpu final : public retrap::x86_64::Cpu {
   /// The core outlives this.
   explicit UnicornCpu(Core& core) : core_(core), vcpu_(core.make_vcpu()) {}
 
-  const RawExit& run() override { return core_.run(*vcpu_); }
+  const RawExit& run() override;
+  const RawExit& run_with(RawExitHandler& handler) override { return core_.run(*vcpu_, handler); }
   [[nodiscard]] const RawExit& last_exit() const override { return vcpu_->exit; }
 
   [[nodiscard]] std::uint64_t gpr(Gpr name) const override;

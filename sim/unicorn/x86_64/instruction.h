@@ -64,6 +64,15 @@ struct Instruction {
 /// MOVS, STOS, LODS, CMPS, SCAS, INS and OUTS with a REP prefix.
 [[nodiscard]] bool is_repeated_string(const Instruction& instruction);
 
+/// MOV, MOVZX and MOVSX from and to memory by ModRM.
+[[nodiscard]] constexpr bool is_plain_move(const Instruction& in) {
+  const std::uint8_t op = in.opcode;
+  const bool one = (op >= 0x88 && op <= 0x8b) || ((op & 0xfe) == 0xc6 && in.reg() == 0);
+  const bool two = (op & 0xf6) == 0xb6;  // b6 b7 be bf
+  return in.has_memory_operand() &&
+         (in.map == OpcodeMap::One ? one : in.map == OpcodeMap::Two && two);
+}
+
 /// INS, with or without a REP prefix.
 [[nodiscard]] constexpr bool is_port_to_string(const Instruction& instruction) {
   return instruction.map == OpcodeMap::One && (instruction.opcode & 0xfe) == 0x6c;

@@ -15,6 +15,7 @@ using retrap::x86_64::Gpr;
 using retrap::x86_64::kSegments;
 using retrap::x86_64::Privilege;
 using retrap::x86_64::RawExit;
+using retrap::x86_64::RawExitHandler;
 using retrap::x86_64::ScratchPage;
 using retrap::x86_64::Segment;
 using retrap::x86_64::SegmentName;
