@@ -1,0 +1,162 @@
+// What a trace says about a run, as values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "vmm/exit.h"
+#include "vmm/ids.h"
+
+namespace retrap::traces {
+
+/// A vCPU came back: vmm/observer.h, ExitEvent.
+struct ExitRecord {
+  VmId vm{};
+  VcpuId vcpu{};
+  std::uint64_t retired = 0;  ///< machine instruction count
+  std::uint64_t idle_ns = 0;  ///< virtual time skipped so far
+  std::uint64_t pc = 0;
+  ExitReason reason = exits::Nothing{};
+  friend bool operator==(const ExitRecord&, const ExitRecord&) = default;
+};
+
+/// The monitor answered the last exit of this vCPU.
+struct AnswerRecord {
+  VmId vm{};
+  VcpuId vcpu{};
+  std::uint64_t value = 0;
+  friend bool operator==(const AnswerRecord&, const AnswerRecord&) = default;
+};
+
+/// A vector became pending at a vCPU.
+struct InjectionRecord {
+  VmId vm{};
+  VcpuId vcpu{};
+  std::uint64_t retired = 0;
+  std::uint64_t vector = 0;
+  friend bool operator==(const InjectionRecord&, const InjectionRecord&) = default;
+};
+
+/// What the layer Exits is made of, in the order in which it happened.
+using Event = std::variant<ExitRecord, AnswerRecord, InjectionRecord>;
+
+// What comes from outside.
+
+/// Bytes typed at the guest's console, all taken.
+struct ConsoleInput {
+  std::string bytes;
+  friend bool operator==(const ConsoleInput&, const ConsoleInput&) = default;
+};
+/// Vm::inject_interrupt_to_vcpu() by the embedder.
+struct InterruptInput {
+  VcpuId vcpu{};
+  std::uint64_t vector = 0;
+  friend bool operator==(const InterruptInput&, const InterruptInput&) = default;
+};
+/// Vm::map_region() by the embedder.
+struct MapInput {
+  std::uint64_t gpa = 0;
+  std::uint64_t hpa = 0;
+  std::uint64_t size = 0;
+  std::uint32_t flags = 0;
+  friend bool operator==(const MapInput&, const MapInput&) = default;
+};
+/// Vm::unmap_region() by the embedder.
+struct UnmapInput {
+  std::uint64_t gpa = 0;
+  std::uint64_t size = 0;
+  friend bool operator==(const UnmapInput&, const UnmapInput&) = default;
+};
+/// Guest memory written by the embedder.
+struct MemoryInput {
+  std::uint64_t gpa = 0;
+  std::string bytes;
+  friend bool operator==(const MemoryInput&, const MemoryInput&) = default;
+};
+/// The order is part of the format: append, never insert.
+using Input = std::variant<ConsoleInput, InterruptInput, MapInput, UnmapInput, MemoryInput>;
+inline constexpr std::size_t kInputKinds = std::variant_size_v<Input>;
+inline constexpr std::array<std::string_view, kInputKinds> kInputNames = {"console", "interrupt",
+                                                                          "map", "unmap", "memory"};
+
+struct InputRecord {
+  std::uint64_t retired = 0;
+  /// It came when every vCPU was waiting and nothing would have woken one; otherwise it came where
+  /// the machine was stopped at this instruction count.
+  bool while_idle = false;
+  VmId vm{};
+  Input input;
+  friend bool operator==(const InputRecord&, const InputRecord&) = default;
+};
+
+/// A part of the machine that has a digest of its own. The numbers are part of the format.
+enum class Part : std::uint8_t {
+  Clock = 0,      ///< instruction count and skipped time
+  Registers = 1,  ///< of one vCPU
+  Memory = 2,
+  Mmio = 3,  ///< devices on the MMIO bus
+  Ports = 4,
+  SystemRegisters = 5,
+  Board = 6,    ///< interrupt controllers, and whatever is on no bus
+  Console = 7,  ///< all that was printed
+};
+inline constexpr std::uint8_t kParts = 8;
+inline constexpr std::array<std::string_view, kParts> kPartNames = {
+    "clock",        "registers",        "memory", "mmio devices",
+    "port devices", "system registers", "board",  "console"};
+
+struct PartDigest {
+  VmId vm{};
+  Part part = Part::Clock;
+  VcpuId vcpu{};  ///< Registers only
+  std::uint64_t digest = 0;
+  friend bool operator==(const PartDigest&, const PartDigest&) = default;
+};
+
+/// The state of the machine where it was stopped at this instruction count.
+struct DigestRecord {
+  std::uint64_t retired = 0;
+  std::vector<PartDigest> parts;
+  friend bool operator==(const DigestRecord&, const DigestRecord&) = default;
+};
+
+/// How the run ended.
+struct EndRecord {
+  std::uint64_t retired = 0;
+  std::uint64_t idle_ns = 0;
+  std::uint8_t reason = 0;  ///< sim/machine.h, StopReason
+  std::string detail;
+  std::uint64_t digest = 0;  ///< of the whole machine
+  std::uint64_t exits = 0;
+  std::uint64_t inputs = 0;
+  friend bool operator==(const EndRecord&, const EndRecord&) = default;
+};
+
+// Exits by their fields.
+
+/// Where a field goes in a block: things alike are side by side, and compress well.
+enum class FieldColumn : std::uint8_t { Address, Value, Small };
+
+struct FieldRow {
+  std::string_view name;
+  FieldColumn column;
+};
+
+inline constexpr std::size_t kMaxFields = 7;
+
+/// The fields of each kind of exit, in the order of vmm/exit.h.
+[[nodiscard]] std::span<const FieldRow> fields_of(std::size_t kind);
+
+/// The fields of one exit; as many as fields_of(exit.index()) has.
+using FieldValues = std::array<std::uint64_t, kMaxFields>;
+[[nodiscard]] FieldValues values_of(const ExitReason& exit);
+
+/// The exit with these fields, or nothing where a value is out of its range.
+[[nodiscard]] std::optional<ExitReason> exit_of(std::size_t kind, const FieldValues& values);
+
+}  // namespace retrap::traces

@@ -1,0 +1,130 @@
+// Inputs, digests and the end as bytes, and back.
+#include "traces/records.h"
+
+#include "vmm/base/overloaded.h"
+
+namespace retrap::traces {
+namespace {
+
+Input take_payload(ByteSource& from, std::uint8_t kind) {
+  switch (kind) {
+    case 0: return ConsoleInput{from.text()};
+    case 1: {
+      const VcpuId vcpu{static_cast<std::uint32_t>(from.varint())};
+      return InterruptInput{vcpu, from.varint()};
+    }
+    case 2: {
+      MapInput map;
+      map.gpa = from.varint();
+      map.hpa = from.varint();
+      map.size = from.varint();
+      map.flags = static_cast<std::uint32_t>(from.varint());
+      return map;
+    }
+    case 3: {
+      const std::uint64_t gpa = from.varint();
+      return UnmapInput{gpa, from.varint()};
+    }
+    default: {
+      const std::uint64_t gpa = from.varint();
+      return MemoryInput{gpa, from.text()};
+    }
+  }
+}
+
+}  // namespace
+
+void append(ByteVector& to, const InputRecord& input) {
+  append_byte(to, input.input.index());
+  append_byte(to, input.while_idle ? 1 : 0);
+  append_varint(to, input.retired);
+  append_varint(to, index(input.vm));
+  std::visit(Overloaded{
+                 [&](const ConsoleInput& console) { append_text(to, console.bytes); },
+                 [&](const InterruptInput& interrupt) {
+                   append_varint(to, index(interrupt.vcpu));
+                   append_varint(to, interrupt.vector);
+                 },
+                 [&](const MapInput& map) {
+                   append_varint(to, map.gpa);
+                   append_varint(to, map.hpa);
+                   append_varint(to, map.size);
+                   append_varint(to, map.flags);
+                 },
+                 [&](const UnmapInput& unmap) {
+                   append_varint(to, unmap.gpa);
+                   append_varint(to, unmap.size);
+                 },
+                 [&](const MemoryInput& memory) {
+                   append_varint(to, memory.gpa);
+                   append_text(to, memory.bytes);
+                 },
+             },
+             input.input);
+}
+
+std::optional<InputRecord> take_input(ByteSource& from) {
+  InputRecord input;
+  const std::uint8_t kind = from.byte();
+  const std::uint8_t idle = from.byte();
+  if (kind >= kInputKinds || idle > 1) return std::nullopt;
+  input.while_idle = idle == 1;
+  input.retired = from.varint();
+  input.vm = VmId{static_cast<std::uint32_t>(from.varint())};
+  input.input = take_payload(from, kind);
+  if (!from.good()) return std::nullopt;
+  return input;
+}
+
+void append(ByteVector& to, const DigestRecord& digest) {
+  append_varint(to, digest.retired);
+  append_varint(to, digest.parts.size());
+  for (const PartDigest& part : digest.parts) {
+    append_varint(to, index(part.vm));
+    append_byte(to, static_cast<std::uint8_t>(part.part));
+    append_varint(to, index(part.vcpu));
+    append_le(to, part.digest);
+  }
+}
+
+std::optional<DigestRecord> take_digest(ByteSource& from) {
+  DigestRecord digest;
+  digest.retired = from.varint();
+  for (std::uint64_t left = from.varint(); left > 0; --left) {
+    PartDigest part;
+    part.vm = VmId{static_cast<std::uint32_t>(from.varint())};
+    const std::uint8_t name = from.byte();
+    part.vcpu = VcpuId{static_cast<std::uint32_t>(from.varint())};
+    part.digest = from.le<std::uint64_t>();
+    if (!from.good() || name >= kParts) return std::nullopt;
+    part.part = static_cast<Part>(name);
+    digest.parts.push_back(part);
+  }
+  if (!from.good()) return std::nullopt;
+  return digest;
+}
+
+void append(ByteVector& to, const EndRecord& end) {
+  append_varint(to, end.retired);
+  append_varint(to, end.idle_ns);
+  append_byte(to, end.reason);
+  append_text(to, end.detail);
+  append_le(to, end.digest);
+  append_varint(to, end.exits);
+  append_varint(to, end.inputs);
+}
+
+std::optional<EndRecord> take_end(ByteSource& from) {
+  EndRecord end;
+  end.retired = from.varint();
+  end.idle_ns = from.varint();
+  end.reason = from.byte();
+  end.detail = from.text();
+  end.digest = from.le<std::uint64_t>();
+  end.exits = from.varint();
+  end.inputs = from.varint();
+  if (!from.good()) return std::nullopt;
+  return end;
+}
+
+}  // namespace retrap::traces

@@ -1,0 +1,50 @@
+// Trace files: every append is one write, so that a killed process leaves whole blocks.
+#include "traces/sink.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+namespace retrap::traces {
+namespace {
+
+tl::unexpected<Error> cannot_write(const std::string& path, int error) {
+  return fail(ErrorCode::Backend, "{}: cannot write: {}; name another file", path,
+              std::generic_category().message(error));
+}
+
+class FileSink final : public Sink {
+ public:
+  FileSink(std::string path, int file) : path_(std::move(path)), file_(file) {}
+  FileSink(const FileSink&) = delete;
+  FileSink& operator=(const FileSink&) = delete;
+  ~FileSink() override { (void)::close(file_); }
+
+  Result<> append(ConstBytes bytes) override {
+    while (!bytes.empty()) {
+      const ssize_t written = ::write(file_, bytes.data(), bytes.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) return cannot_write(path_, written < 0 ? errno : ENOSPC);
+      bytes = bytes.subspan(static_cast<std::size_t>(written));
+    }
+    return {};
+  }
+
+ private:
+  std::string path_;
+  int file_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Sink>> make_file_sink(const std::string& path) {
+  constexpr mode_t kMode = 0666;
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, kMode);
+  if (file < 0) return cannot_write(path, errno);
+  return std::make_unique<FileSink>(path, file);
+}
+
+}  // namespace retrap::traces
