@@ -39,6 +39,15 @@ struct RawExit {
   friend bool operator==(const RawExit&, const RawExit&) = default;
 };
 
+/// Deals with exits in place of the caller of run(): between two guest instructions, the clock
+/// exact.
+class RawExitHandler {
+ public:
+  virtual ~RawExitHandler() = default;
+  /// True: the guest goes on. False: run_with() gives `exit`.
+  [[nodiscard]] virtual bool handle(const RawExit& exit) = 0;
+};
+
 /// Pseudo-instructions in htinst: a 64-bit read or write for VS-stage translation.
 inline constexpr std::uint64_t kImplicitRead = 0x3000;
 inline constexpr std::uint64_t kImplicitWrite = 0x3020;
@@ -85,6 +94,14 @@ class Cpu {
 
   /// Runs from Clock::retired() to an exit or Clock::stop_at(). The clock is exact afterwards.
   [[nodiscard]] virtual const RawExit& run() = 0;
+  /// run() and `handler` by turns until it is done. A hart may call the handler from where it finds
+  /// the exit, deep inside: the handler may do all that can be done after run(), but run no hart.
+  [[nodiscard]] virtual const RawExit& run_with(RawExitHandler& handler) {
+    for (;;) {
+      const RawExit& exit = run();
+      if (!handler.handle(exit)) return exit;
+    }
+  }
   [[nodiscard]] virtual const RawExit& last_exit() const = 0;
 
   // Registers; index is 0 to 31. Changes count from the next run() on. x0 stays zero.

@@ -71,21 +71,66 @@ Vcpu::~Vcpu() {
   clock_.remove_alarm(alarm_);
 }
 
+/// Tells the monitor of each exit of the hart, until it wants no more.
+class Vcpu::Turn final : public RawExitHandler {
+ public:
+  Turn(Vcpu& vcpu, ExitHandler& handler) : vcpu_(vcpu), handler_(handler) {}
+
+  bool handle(const RawExit& exit) override {
+    vcpu_.retired_ += vcpu_.clock_.retired() - vcpu_.entered_at_;
+    return goes_on_after(vcpu_.reason(exit)) && goes_on();
+  }
+
+  /// What is due comes before the guest.
+  [[nodiscard]] bool goes_on() {
+    while (vcpu_.is_exit_due()) {
+      if (!goes_on_after(vcpu_.due_exit())) return false;
+    }
+    vcpu_.prepare_entry();
+    return true;
+  }
+
+  [[nodiscard]] const ExitReason& last() const { return last_; }
+
+ private:
+  [[nodiscard]] bool goes_on_after(ExitReason exit) {
+    if (handler_.handle(exit)) return true;
+    last_ = exit;
+    return false;
+  }
+
+  Vcpu& vcpu_;
+  ExitHandler& handler_;
+  ExitReason last_ = exits::Nothing{};  ///< the one that ended it
+};
+
+ExitReason Vcpu::run_with(ExitHandler& handler) {
+  Turn turn(*this, handler);
+  if (turn.goes_on()) (void)cpu_.run_with(turn);
+  return turn.last();
+}
+
 ExitReason Vcpu::run() {
+  struct Nobody final : ExitHandler {
+    bool handle(ExitReason&) override { return false; }
+  } nobody;
+  return run_with(nobody);
+}
+
+ExitReason Vcpu::due_exit() {
   if (crash_) return *crash_;
-  if (finisher_.has_request()) [[unlikely]]
-    return *finisher_.take_request();
-  if (csr_access_ && csr_access_->write_is_due) return csr_write();
+  if (finisher_.has_request()) return *finisher_.take_request();
+  return csr_write();
+}
+
+void Vcpu::prepare_entry() {
   if (resume_) {
     const SbiSuspend::Resume resume = *resume_;
     set_entry(GuestPhys(resume.address), resume.opaque);
   }
   state_ = HartState::Started;
   apply_interrupts();
-  const std::uint64_t before = clock_.retired();
-  const RawExit& exit = cpu_.run();
-  retired_ += clock_.retired() - before;
-  return reason(exit);
+  entered_at_ = clock_.retired();
 }
 
 // Privileged Architecture, table "Exception codes": what hedeleg leaves to HS-mode.

@@ -37,6 +37,7 @@ class Vcpu final : public ArchVcpu, AlarmSink {
   Vcpu& operator=(const Vcpu&) = delete;
 
   [[nodiscard]] ExitReason run() override;
+  [[nodiscard]] ExitReason run_with(ExitHandler& handler) override;
   void complete(std::uint64_t value) override;
   void refuse() override;
   [[nodiscard]] Emulated emulate(AccessPort& port) override;
@@ -67,6 +68,7 @@ class Vcpu final : public ArchVcpu, AlarmSink {
   [[nodiscard]] std::optional<std::uint64_t> load(std::uint64_t va);
 
  private:
+  class Turn;
   /// A CSR instruction on its way through the system-register bus: read, then write, then done.
   struct CsrAccess {
     CsrInstruction instruction;
@@ -76,6 +78,12 @@ class Vcpu final : public ArchVcpu, AlarmSink {
   };
 
   void on_alarm(std::uint64_t now_ns) override;
+  /// Whether there is an exit before the guest can go on, and which.
+  [[nodiscard]] bool is_exit_due() const {
+    return crash_ || finisher_.has_request() || (csr_access_ && csr_access_->write_is_due);
+  }
+  [[nodiscard]] ExitReason due_exit();
+  void prepare_entry();
   void apply_interrupts();
   [[nodiscard]] std::uint64_t wanted_hvip() const;
 
@@ -111,6 +119,7 @@ class Vcpu final : public ArchVcpu, AlarmSink {
   std::uint64_t deadline_ns_ = kNever;
   std::uint64_t applied_hvip_ = 0;  ///< of VSTIP and VSEIP, as the hart has them
   std::uint64_t retired_ = 0;       ///< by this vCPU since reset
+  std::uint64_t entered_at_ = 0;    ///< Clock::retired() when the guest last went on
   Memo<std::optional<TransformedInstruction>> transformed_;  ///< by htinst
   std::optional<CsrAccess> csr_access_;
   std::optional<SbiSuspend::Resume> resume_;

@@ -97,6 +97,18 @@ void Hart::write_csr(int id, std::uint64_t value) const {
   if (is_float(id)) env_.mstatus = status;
 }
 
+const retrap::riscv64::RawExit& Hart::run() {
+  struct Nobody final : RawExitHandler {
+    bool handle(const RawExit&) override { return false; }
+  } nobody;
+  return run_with(nobody);
+}
+
+const retrap::riscv64::RawExit& Hart::run_with(RawExitHandler& handler) {
+  processor_.run(*this, handler);
+  return exit_;
+}
+
 std::uint64_t Hart::x(unsigned index) const {
   wake();
   return env_.x[index];

@@ -36,6 +36,8 @@ class Hart final : public retrap::riscv64::Cpu {
   Hart& operator=(const Hart&) = delete;
 
   [[nodiscard]] const retrap::riscv64::RawExit& run() override;
+  [[nodiscard]] const retrap::riscv64::RawExit& run_with(
+      retrap::riscv64::RawExitHandler& handler) override;
   [[nodiscard]] const retrap::riscv64::RawExit& last_exit() const override { return exit_; }
   [[nodiscard]] std::uint64_t x(unsigned index) const override;
   void set_x(unsigned index, std::uint64_t value) override;

@@ -66,6 +66,7 @@ Result<std::unique_ptr<Processor>> Processor::make(unsigned harts, HostMemory& m
 Processor::Processor(Engine engine, Env& env, HostMemory& memory, Clock& clock, AddressSpace& space)
     : engine_(std::move(engine)),
       env_(env),
+      fills_(FillExceptions::find(engine_.get(), &env)),
       memory_(memory),
       clock_(clock),
       mmu_({memory, space, engine_, blocks_, *this}) {
@@ -127,8 +128,17 @@ void Processor::on_block(uc_engine* /*uc*/, std::uint64_t pc, std::uint32_t size
   self.slow_block(pc, size);
 }
 
+// The engine has added 4 to the program counter, whatever the instruction's length.
 void Processor::on_interrupt(uc_engine* /*uc*/, std::uint32_t number, void* user) {
-  static_cast<Processor*>(user)->interrupt(number);
+  auto& self = *static_cast<Processor*>(user);
+  if (number != FillExceptions::kNumber) {
+    self.deal_in_place(self.interrupt(number));
+    return;
+  }
+  self.env_.pc -= 4;
+  if (!self.fills_.take()) return;
+  const bool exit = self.after_run(UC_ERR_EXCEPTION, self.next_stop_);
+  self.deal_in_place(exit ? Next::Exit : Next::GoOn);
 }
 
 bool Processor::on_tlb_fill(uc_engine* /*uc*/, std::uint64_t va, uc_mem_type type,
@@ -240,6 +250,7 @@ bool Processor::fill(std::uint64_t va, uc_mem_type type, uc_tlb_entry& entry) {
   const Privilege privilege = active_->privilege_now();
   if (mmu_.fill(va, access, privilege, env_.mstatus, entry)) return true;
   failed_fill_ = {.happened = true, .va = va, .access = access};
+  if (stop_ == nullptr) fills_.raise();
   return false;
 }
 
@@ -255,23 +266,19 @@ bool Processor::searches_stop(std::uint64_t va, AccessKind access) {
   return instruction == kEbreak || instruction == kCompressedEbreak;
 }
 
-// The engine has added 4 to the program counter, whatever the instruction's length.
-void Processor::interrupt(std::uint32_t number) {
+Processor::Next Processor::interrupt(std::uint32_t number) {
   const std::uint64_t pc = env_.pc - 4;
   const Privilege privilege = active_->privilege_now();
-  const auto stop = [&] {
-    has_exit_ = true;
-    check(uc_emu_stop(engine_.get()), "emu_stop");
-  };
+  active_->set_pc(pc);
   const auto exit = [&](Cause cause, std::uint64_t value) {
     leave({.scause = static_cast<std::uint64_t>(cause),
            .sepc = pc,
            .stval = value,
            .privilege = privilege});
-    stop();
+    return Next::Exit;
   };
   const auto deliver = [&](Cause cause, std::uint64_t value) {
-    if (trap(cause, value, pc)) stop();
+    return trap(cause, value, pc) ? Next::Exit : Next::GoOn;
   };
   if (static_cast<Cause>(number) == Cause::EcallFromU) {  // ends its block, and is counted in it
     --hot_.count;
@@ -282,14 +289,15 @@ void Processor::interrupt(std::uint32_t number) {
   // The engine leaves an illegal compressed instruction out of its block: it may be one too many.
   if (hot_.count >= limit_) {
     leave({.scause = kInterrupt | kSupervisorTimer, .sepc = pc});
-    return stop();
+    return Next::Exit;
   }
   switch (static_cast<Cause>(number)) {
     case Cause::IllegalInstruction: {
       const std::uint32_t instruction = instruction_at(pc);
       if (privilege_allows_emulation(privilege, instruction) && emulate_system(instruction)) {
         ++hot_.count;
-        return;
+        active_->set_pc(pc + 4);
+        return Next::GoOn;
       }
       return exit(cause_of(instruction, privilege), instruction);
     }

@@ -11,6 +11,7 @@
 #include "arch/riscv64/decode.h"
 #include "arch/riscv64/memo.h"
 #include "sim/unicorn/engine.h"
+#include "sim/unicorn/fill_exceptions.h"
 #include "sim/unicorn/riscv64/block_counts.h"
 #include "sim/unicorn/riscv64/env.h"
 #include "sim/unicorn/riscv64/hart.h"
@@ -20,6 +21,7 @@
 namespace retrap::unicorn::riscv64 {
 
 using retrap::riscv64::RawExit;
+using retrap::riscv64::RawExitHandler;
 
 /// Runs the harts of a VM by turns on one engine: code stays coherent, and a switch costs a context
 /// and a TLB flush.
@@ -27,9 +29,11 @@ using retrap::riscv64::RawExit;
 /// The engine runs S-mode where real hardware would run VS-mode, with TVM (satp and SFENCE.VMA trap
 /// to the hooks here, which emulate them) and TW (WFI traps). It counts instructions at every block
 /// and takes back what a block did not retire.
+///
+/// Traps are dealt with inside the hook that the engine calls for them, and so are the exits that
+/// they become: there the engine is between two blocks, its state is exact and may be written. It
+/// is left only for what it must stand still for.
 class Processor final : public retrap::riscv64::CpuSet, CodeListener {
-  friend const RawExit& Hart::run();
-
  public:
   [[nodiscard]] static Result<std::unique_ptr<Processor>> make(unsigned harts, HostMemory& memory,
                                                                Clock& clock, AddressSpace& space);
@@ -39,6 +43,8 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   [[nodiscard]] retrap::riscv64::Cpu& cpu(unsigned index) override { return *harts_[index]; }
 
   // For the harts.
+  /// Cpu::run_with().
+  void run(Hart& hart, RawExitHandler& handler);
   [[nodiscard]] Engine& engine() { return engine_; }
   [[nodiscard]] Env& env() { return env_; }
   [[nodiscard]] Mmu& mmu() { return mmu_; }
@@ -87,6 +93,13 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
     AccessKind access = AccessKind::Load;
   };
 
+  enum class Next : std::uint8_t {
+    GoOn,      ///< the guest runs
+    Exit,      ///< the handler must see the exit
+    TakeOver,  ///< it has, and may have changed anything; then the guest runs
+    Leave,     ///< it has had enough
+  };
+
   // Hooks.
   static void on_block(uc_engine* uc, std::uint64_t pc, std::uint32_t size, void* user);
   static void on_interrupt(uc_engine* uc, std::uint32_t number, void* user);
@@ -103,7 +116,7 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   [[nodiscard]] std::uint32_t system_at_end(std::uint64_t pc, const std::uint8_t* bytes,
                                             std::uint32_t in_page, std::uint32_t size);
   void clear_sepc_bit();
-  void interrupt(std::uint32_t number);
+  [[nodiscard]] Next interrupt(std::uint32_t number);
   [[nodiscard]] bool fill(std::uint64_t va, uc_mem_type type, uc_tlb_entry& entry);
   /// Whether this is the engine's own search for where it was told to stop.
   [[nodiscard]] bool searches_stop(std::uint64_t va, AccessKind access);
@@ -120,7 +133,14 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   [[nodiscard]] std::uint64_t operand(const retrap::riscv64::CsrInstruction& access) const;
 
   // The loop.
-  void run(Hart& hart);
+  void take_over();
+  [[nodiscard]] Next enter();
+  void begin();
+  [[nodiscard]] Next hand_over();
+  void deal_in_place(Next next);
+  [[nodiscard]] bool stay_in_engine(Next next);
+  void hold_interrupts();
+  void release_interrupts();
   [[nodiscard]] uc_err enter_up_to(StopPoint& stop);
   [[nodiscard]] bool after_run(uc_err error, StopPoint& stop);
   [[nodiscard]] bool not_fetched(StopPoint& stop);
@@ -140,7 +160,7 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   [[nodiscard]] std::uint64_t hot_limit() const;
   /// Whether the guest has left the engine, for a reason that a hook knows.
   [[nodiscard]] bool has_left() const {
-    return has_exit_ || block_stop_ != BlockStop::None || failed_fill_.happened;
+    return dealt_with_ || block_stop_ != BlockStop::None || failed_fill_.happened;
   }
 
   [[nodiscard]] const std::uint8_t* host_bytes(std::uint64_t hpa) const;
@@ -156,6 +176,7 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
 
   Engine engine_;
   Env& env_;  ///< in the engine: the active hart
+  FillExceptions fills_;
   HostMemory& memory_;
   Clock& clock_;
   BlockCounts blocks_;
@@ -169,11 +190,15 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   std::vector<std::unique_ptr<Hart>> harts_;
   Hart* active_ = nullptr;  ///< never null after make()
 
-  bool has_exit_ = false;  ///< a hook has left and stopped the engine
+  Hart* running_ = nullptr;  ///< whose turn it is
+  RawExitHandler* handler_ = nullptr;
+  std::optional<Next> dealt_with_;             ///< inside the hook that stopped the engine
+  std::optional<std::uint64_t> held_enables_;  ///< sie, from that hook until the engine is left
   BlockStop block_stop_ = BlockStop::None;
   std::uint64_t stopped_at_ = 0;    ///< the block of block_stop_
   std::uint32_t stopped_size_ = 0;  ///< in bytes
   FailedFill failed_fill_;
+  StopPoint next_stop_;        ///< of the next run
   StopPoint* stop_ = nullptr;  ///< of the run that enter_up_to() makes
   unsigned spurious_ = 0;      ///< failed fills in a row whose walk then succeeded
   /// What instructions of failed fills access, by their bits.

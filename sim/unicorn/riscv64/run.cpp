@@ -18,40 +18,91 @@ constexpr std::uint64_t page_of(std::uint64_t va) {
 
 }  // namespace
 
-// The engine leaves translated code by longjmp, after which the host predicts none of the returns
-// on the way out right: every call less between here and uc_emu_start counts.
-const RawExit& Hart::run() {
-  processor_.run(*this);
-  return exit_;
+void Processor::run(Hart& hart, RawExitHandler& handler) {
+  running_ = &hart;
+  handler_ = &handler;
+  Next next = Next::TakeOver;
+  while (next != Next::Leave) {
+    if (next == Next::TakeOver) {
+      activate(hart);
+      take_over();
+    }
+    next = enter();
+    if (next == Next::Exit) next = hand_over();
+  }
 }
 
-[[gnu::always_inline]] inline void Processor::run(Hart& hart) {
-  activate(hart);
+// The registers, the tables and the time may be others than when the handler was called.
+void Processor::take_over() {
   mmu_.watch_host();
   hot_.count = clock_.retired();
   limit_ = clock_.stop_at();
   spurious_ = 0;
-  StopPoint stop;
-  for (;;) {
-    if (!changed_code_.empty()) invalidate_code();
-    if (sepc_written_) clear_sepc_bit();
-    hot_.limit = hot_limit();
-    if (hot_.count >= limit_) {
-      (void)leave({.scause = kInterrupt | kSupervisorTimer, .sepc = hart.pc()});
-      break;
-    }
-    failed_fill_.happened = false;
-    has_exit_ = false;
-    block_stop_ = BlockStop::None;
-    const uc_err error = stop.armed ? enter_up_to(stop) : engine_.start(hart.pc());
-    if (has_exit_) [[likely]] {
-      hart.set_pc(hart.exit_.sepc);
-      break;
-    }
-    if (after_run(error, stop)) break;
+  next_stop_ = {};
+}
+
+Processor::Next Processor::enter() {
+  if (!changed_code_.empty()) invalidate_code();
+  begin();
+  if (hot_.count >= limit_) {
+    (void)leave({.scause = kInterrupt | kSupervisorTimer, .sepc = active_->pc()});
+    return Next::Exit;
   }
+  const uc_err error = next_stop_.armed ? enter_up_to(next_stop_) : engine_.start(active_->pc());
+  release_interrupts();
+  if (dealt_with_) return *dealt_with_;
+  return after_run(error, next_stop_) ? Next::Exit : Next::GoOn;
+}
+
+// No block has run yet.
+void Processor::begin() {
+  if (sepc_written_) clear_sepc_bit();
+  hot_.limit = hot_limit();
+  failed_fill_.happened = false;
+  dealt_with_.reset();
+  block_stop_ = BlockStop::None;
+}
+
+Processor::Next Processor::hand_over() {
   if (sepc_written_) clear_sepc_bit();
   clock_.retire_to(hot_.count);
+  const HostClockGoesOn guard;
+  return handler_->handle(running_->exit_) ? Next::TakeOver : Next::Leave;
+}
+
+// In the hook of an interrupt, whose program counter is that of the hart.
+void Processor::deal_in_place(Next next) {
+  if (stop_ == nullptr) {
+    if (next == Next::Exit) next = hand_over();
+    if (next != Next::Leave && stay_in_engine(next)) return;
+  }
+  dealt_with_ = next;
+  hold_interrupts();
+  check(uc_emu_stop(engine_.get()), "emu_stop");
+}
+
+// True: the guest goes on where its state says, without the engine being left.
+bool Processor::stay_in_engine(Next next) {
+  if (next == Next::TakeOver) {
+    if (active_ != running_) return false;
+    take_over();
+  }
+  if (!changed_code_.empty() || next_stop_.armed || hot_.count >= limit_) return false;
+  begin();
+  env_.pc = active_->pc();
+  return true;
+}
+
+// On its way out the engine takes an interrupt that is pending by now, wherever its program counter
+// is.
+void Processor::hold_interrupts() {
+  held_enables_ = env_.mie;
+  env_.mie = 0;
+}
+
+void Processor::release_interrupts() {
+  if (held_enables_) env_.mie = *held_enables_;
+  held_enables_.reset();
 }
 
 // A limit of 0 sends every block through slow_block().
