@@ -6,10 +6,12 @@
 namespace retrap {
 namespace {
 
-/// A turn is long enough to pay for the switch, and short enough that a vCPU woken by an interrupt
-/// does not wait long.
-constexpr std::uint64_t kShortestTurn = 5'000;
-constexpr std::uint64_t kLongestTurn = 50'000;
+/// A turn is due to end after 100 us of virtual time on average: long enough to pay for the switch.
+constexpr std::uint64_t kShortestTurn = 20'000;
+constexpr std::uint64_t kLongestTurn = 180'000;
+/// How long it then waits for an exit. To stop anywhere else cuts a translated block in two, which
+/// costs as much as some ten thousand instructions.
+constexpr std::uint64_t kGrace = 100'000;
 
 /// Timers may tick for ever at vCPUs that mask them all: after this many in a row that woke nobody,
 /// nothing ever will.
@@ -35,7 +37,7 @@ Scheduler::Stop Scheduler::run(std::uint64_t limit) {
     if (!turn_ && !begin_turn()) return Stop::Deadlocked;
     const std::uint64_t forced = slice_ == 0 ? kNever : saturating_add(clock_.retired(), slice_);
     clock_.set_slice_end(std::min({turn_->end, limit, forced}));
-    const AfterExit after = hypervisor_.run(turn_->place);
+    const AfterExit after = hypervisor_.run(turn_->place, turn_->due);
     const bool over = clock_.retired() >= turn_->end;
     if (after == AfterExit::Reschedule || over) turn_.reset();
 
@@ -50,9 +52,7 @@ bool Scheduler::begin_turn() {
     if (clock_.alarm_is_due()) clock_.fire_due();
     hypervisor_.wake();
     if (const auto place = next_runnable()) {
-      const std::uint64_t length =
-          vcpus_on() == 1 ? kNever : prng_.between(kShortestTurn, kLongestTurn);
-      turn_ = Turn{.place = *place, .end = saturating_add(clock_.retired(), length)};
+      turn_ = draw_turn(*place);
       last_ = *place;
       fresh_ = false;
       return true;
@@ -61,6 +61,13 @@ bool Scheduler::begin_turn() {
     clock_.skip_to(clock_.next_alarm_ns());
   }
   return false;
+}
+
+Scheduler::Turn Scheduler::draw_turn(Hypervisor::Place place) {
+  if (runnable() == 1) return {.place = place, .due = kNever, .end = kNever};
+  const std::uint64_t length = prng_.between(kShortestTurn, kLongestTurn);
+  const std::uint64_t due = saturating_add(clock_.retired(), length);
+  return {.place = place, .due = due, .end = saturating_add(due, kGrace)};
 }
 
 std::optional<Hypervisor::Place> Scheduler::next_runnable() const {
@@ -80,16 +87,16 @@ std::optional<Hypervisor::Place> Scheduler::next_runnable() const {
   return first;
 }
 
-std::size_t Scheduler::vcpus_on() const {
-  std::size_t on = 0;
+std::size_t Scheduler::runnable() const {
+  std::size_t count = 0;
   for (std::size_t vm = 0; vm < hypervisor_.vm_num(); ++vm) {
-    const auto count = static_cast<std::uint32_t>(hypervisor_.vm(vm).vcpu_num());
-    for (std::uint32_t vcpu = 0; vcpu < count; ++vcpu) {
+    const auto vcpus = static_cast<std::uint32_t>(hypervisor_.vm(vm).vcpu_num());
+    for (std::uint32_t vcpu = 0; vcpu < vcpus; ++vcpu) {
       const auto activity = hypervisor_.activity({.vm = vm, .vcpu = VcpuId{vcpu}});
-      if (activity != VcpuActivity::Off) ++on;
+      if (activity == VcpuActivity::Runnable) ++count;
     }
   }
-  return on;
+  return count;
 }
 
 }  // namespace retrap

@@ -14,8 +14,8 @@ namespace retrap {
 /// Runs the vCPUs of a hypervisor by turns on one thread.
 ///
 /// Round robin; a turn ends at an instruction count drawn from the seed when it begins, or earlier
-/// where the vCPU halts. Where only one vCPU is on, its turn has no end. When nobody can run,
-/// virtual time jumps to the next alarm.
+/// where the vCPU halts or wakes another. Where nobody else can run, a turn has no end of its own.
+/// When nobody can run, virtual time jumps to the next alarm.
 ///
 /// Invariant: turns depend on neither the forced slice nor on where run() stops.
 class Scheduler {
@@ -36,13 +36,16 @@ class Scheduler {
  private:
   struct Turn {
     Hypervisor::Place place;
-    std::uint64_t end;  ///< instruction count
+    // Instruction counts.
+    std::uint64_t due;  ///< the first exit from here on ends it
+    std::uint64_t end;  ///< nothing goes on beyond
   };
 
   [[nodiscard]] bool begin_turn();
+  [[nodiscard]] Turn draw_turn(Hypervisor::Place place);
   /// The first Runnable vCPU after the one that had the last turn.
   [[nodiscard]] std::optional<Hypervisor::Place> next_runnable() const;
-  [[nodiscard]] std::size_t vcpus_on() const;
+  [[nodiscard]] std::size_t runnable() const;
 
   Hypervisor& hypervisor_;
   Clock& clock_;

@@ -1,7 +1,6 @@
 // What exits mean: hypercalls, halting, CPU bring-up, IPIs, and how VMs end.
 #include "vmm/hypervisor.h"
 
-#include <algorithm>
 #include <optional>
 
 #include "vmm/base/check.h"
@@ -50,32 +49,48 @@ void Hypervisor::boot_all() {
 }
 
 /// Deals with exits while the vCPU's turn goes on.
-class Hypervisor::Answers final : public ExitHandler {
+class Hypervisor::Answers final : public VcpuRunner {
  public:
-  Answers(Hypervisor& hypervisor, Place place) : hypervisor_(hypervisor), place_(place) {}
+  Answers(Hypervisor& hypervisor, Place place, std::uint64_t due)
+      : hypervisor_(hypervisor), place_(place), due_(due) {}
   bool handle(ExitReason& exit) override { return hypervisor_.handle(place_, exit); }
+  bool wants_back(std::uint64_t retired) override {
+    return retired >= due_ || (hypervisor_.waiting_ != 0 && hypervisor_.wake());
+  }
 
  private:
   Hypervisor& hypervisor_;
   Place place_;
+  std::uint64_t due_;
 };
 
-AfterExit Hypervisor::run(Place place) {
-  Answers answers(*this, place);
+AfterExit Hypervisor::run(Place place, std::uint64_t due) {
+  Answers answers(*this, place, due);
   const auto exit = guests_[place.vm].vm->run_vcpu(place.vcpu, &answers);
   if (!exit) (void)end(place, VmFate::Crashed, exit.error().message);
   const bool spent = exit && std::holds_alternative<exits::BudgetSpent>(*exit);
   return spent ? AfterExit::BudgetSpent : AfterExit::Reschedule;
 }
 
-void Hypervisor::wake() {
+bool Hypervisor::wake() {
+  bool woken = false;
   for (std::size_t vm = 0; vm < guests_.size(); ++vm) {
-    auto& activity = guests_[vm].activity;
+    const auto& activity = guests_[vm].activity;
     for (std::uint32_t vcpu = 0; vcpu < activity.size(); ++vcpu) {
-      if (activity[vcpu] != VcpuActivity::Waiting) continue;
-      if (arch({vm, VcpuId{vcpu}}).wakeup_pending()) activity[vcpu] = VcpuActivity::Runnable;
+      const Place place{.vm = vm, .vcpu = VcpuId{vcpu}};
+      if (activity[vcpu] != VcpuActivity::Waiting || !arch(place).wakeup_pending()) continue;
+      become(place, VcpuActivity::Runnable);
+      woken = true;
     }
   }
+  return woken;
+}
+
+void Hypervisor::become(Place place, VcpuActivity now) {
+  VcpuActivity& activity = guests_[place.vm].activity[index(place.vcpu)];
+  if (activity == VcpuActivity::Waiting) --waiting_;
+  if (now == VcpuActivity::Waiting) ++waiting_;
+  activity = now;
 }
 
 bool Hypervisor::handle(Place place, const ExitReason& exit) {
@@ -144,7 +159,7 @@ std::uint64_t Hypervisor::answer_to(const ArchVcpu& vcpu, const exits::Hypercall
 
 bool Hypervisor::on(Place place, const exits::Halt&) {
   if (arch(place).wakeup_pending()) return true;
-  guests_[place.vm].activity[index(place.vcpu)] = VcpuActivity::Waiting;
+  become(place, VcpuActivity::Waiting);
   return false;
 }
 
@@ -155,8 +170,8 @@ bool Hypervisor::on(Place place, const exits::CpuUp& up) {
     arch(place).answer_cpu_up(CpuUpResult::NoSuchCpu);
     return true;
   }
-  VcpuActivity& activity = guest.activity[index(*target)];
-  if (activity != VcpuActivity::Off) {
+  const Place started_place{.vm = place.vm, .vcpu = *target};
+  if (activity(started_place) != VcpuActivity::Off) {
     arch(place).answer_cpu_up(CpuUpResult::AlreadyOn);
     return true;
   }
@@ -164,7 +179,7 @@ bool Hypervisor::on(Place place, const exits::CpuUp& up) {
   const auto started =
       vcpu->reset().and_then([&] { return vcpu->set_entry(up.entry_point, up.arg); });
   RETRAP_CHECK(started.has_value(), "a vCPU that is off is Free");
-  activity = VcpuActivity::Runnable;
+  become(started_place, VcpuActivity::Runnable);
   arch(place).answer_cpu_up(CpuUpResult::Started);
   return false;
 }
@@ -185,11 +200,11 @@ bool Hypervisor::on(Place place, const exits::SendIPI& ipi) {
     // A vector that the architecture does not have reaches nobody.
     (void)guest.vm->inject_interrupt_to_vcpu(VcpuId{vcpu}, ipi.vector);
   }
-  return false;
+  return true;
 }
 
 bool Hypervisor::switch_off(Place place) {
-  guests_[place.vm].activity[index(place.vcpu)] = VcpuActivity::Off;
+  become(place, VcpuActivity::Off);
   return false;
 }
 
@@ -205,7 +220,9 @@ bool Hypervisor::end(Place place, VmFate fate, std::string detail) {
           fmt::format("vm {} vcpu {}: {}", index(guest.vm->id()), index(place.vcpu), detail);
     }
   }
-  std::fill(guest.activity.begin(), guest.activity.end(), VcpuActivity::Off);
+  for (std::uint32_t vcpu = 0; vcpu < guest.activity.size(); ++vcpu) {
+    become({.vm = place.vm, .vcpu = VcpuId{vcpu}}, VcpuActivity::Off);
+  }
   return false;
 }
 

@@ -23,7 +23,7 @@ enum class VmFate : std::uint8_t { Alive, PoweredOff, Reset, Crashed };
 
 /// Why a vCPU came back.
 enum class AfterExit : std::uint8_t {
-  Reschedule,   ///< it waits or went off, another vCPU started, or the VM ended
+  Reschedule,   ///< it waits or went off, another vCPU started or woke, or the VM ended
   BudgetSpent,  ///< the end of the slice
 };
 
@@ -66,12 +66,12 @@ class Hypervisor {
   /// Boots every VM that is Ready: its boot vCPU becomes Runnable.
   void boot_all();
 
-  /// Runs a Runnable vCPU until an exit that changes what others do, or the end of its slice; does
-  /// what the exits ask for.
-  [[nodiscard]] AfterExit run(Place place);
+  /// Runs a Runnable vCPU until an exit that changes what others do, the first exit at the
+  /// instruction count `due` or later, or the end of its slice; does what the exits ask for.
+  [[nodiscard]] AfterExit run(Place place, std::uint64_t due = kNever);
 
-  /// Waiting vCPUs with a pending interrupt become Runnable.
-  void wake();
+  /// Waiting vCPUs with a pending interrupt become Runnable; true where there was one.
+  bool wake();
 
  private:
   struct Guest {
@@ -91,6 +91,7 @@ class Hypervisor {
   [[nodiscard]] bool on(Place place, const exits::CpuUp& up);
   [[nodiscard]] bool on(Place place, const exits::SendIPI& ipi);
   [[nodiscard]] bool switch_off(Place place);
+  void become(Place place, VcpuActivity now);
   [[nodiscard]] bool end(Place place, VmFate fate, std::string detail = {});
   [[nodiscard]] ArchVcpu& arch(Place place) {
     return (*guests_[place.vm].vm->vcpu(place.vcpu))->arch();
@@ -98,6 +99,7 @@ class Hypervisor {
 
   std::vector<Guest> guests_;
   std::size_t live_vms_ = 0;
+  std::size_t waiting_ = 0;  ///< vCPUs
 };
 
 }  // namespace retrap

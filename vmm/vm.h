@@ -30,6 +30,17 @@ struct VmStatistics {
 /// (an abort whose handler cannot be fetched, a fault that comes back).
 inline constexpr std::uint64_t kNoProgress = ~std::uint64_t{0};
 
+/// Whoever has a vCPU run: asked about the exits that are not the VM's own.
+class VcpuRunner : public ExitHandler {
+ public:
+  /// Asked after each exit and each alarm, at the instruction count `retired`: where true,
+  /// run_vcpu() returns Nothing. Any of them may have woken another vCPU.
+  [[nodiscard]] virtual bool wants_back(std::uint64_t retired) {
+    (void)retired;
+    return false;
+  }
+};
+
 /// The monitor of one guest.
 ///
 /// A guest cannot make it fail: Errors are misuse by the embedder or a refusal by the host.
@@ -66,9 +77,9 @@ class Vm {
   /// SysRegRead, SysRegWrite, IoRead, IoWrite and NestedPageFault; always unbinds. BadState unless
   /// Running; InvalidInput for a vCPU that is not there.
   ///
-  /// Where `others` is given, it is asked first about every exit that would be returned,
+  /// Where a `runner` is given, it is asked first about every exit that would be returned,
   /// BudgetSpent apart: where it says that the guest goes on, the exit is not returned.
-  [[nodiscard]] Result<ExitReason> run_vcpu(VcpuId id, ExitHandler* others = nullptr);
+  [[nodiscard]] Result<ExitReason> run_vcpu(VcpuId id, VcpuRunner* runner = nullptr);
 
   [[nodiscard]] Result<> map_region(GuestPhys gpa, HostPhys hpa, std::uint64_t size,
                                     MappingFlags flags);

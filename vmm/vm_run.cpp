@@ -76,7 +76,7 @@ class Vm::Port final : public AccessPort {
 /// What happens between an exit and the next entry.
 class Vm::RunLoop final : public ExitHandler {
  public:
-  RunLoop(Vm& vm, Vcpu& vcpu, ExitHandler* others) : vm_(vm), vcpu_(vcpu), others_(others) {}
+  RunLoop(Vm& vm, Vcpu& vcpu, VcpuRunner* runner) : vm_(vm), vcpu_(vcpu), runner_(runner) {}
 
   bool handle(ExitReason& exit) override {
     vcpu_.set_in_guest(false);
@@ -92,33 +92,35 @@ class Vm::RunLoop final : public ExitHandler {
       if (clock.retired() >= clock.slice_end()) return false;
     } else {
       vm_.saw(vcpu_.id(), exit);
-      if (!vm_.handle(vcpu_, exit) && !is_for_others(exit)) return false;
+      if (!vm_.handle(vcpu_, exit) && !runner_handles(exit)) return false;
     }
     if (!vm_.makes_progress(vcpu_.id())) {
       exit = vm_.no_progress(vcpu_);
-      (void)is_for_others(exit);  // they are told; nothing can go on
+      (void)runner_handles(exit);  // it is told; nothing can go on
       return false;
     }
     if (clock.alarm_is_due()) vm_.clock_.fire_due();
-    return true;
+    if (runner_ == nullptr || !runner_->wants_back(clock.retired())) return true;
+    exit = exits::Nothing{};
+    return false;
   }
 
-  [[nodiscard]] bool is_for_others(ExitReason& exit) {
-    return others_ != nullptr && others_->handle(exit);
+  [[nodiscard]] bool runner_handles(ExitReason& exit) {
+    return runner_ != nullptr && runner_->handle(exit);
   }
 
   Vm& vm_;
   Vcpu& vcpu_;
-  ExitHandler* others_;  ///< may be null
+  VcpuRunner* runner_;  ///< may be null
 };
 
-Result<ExitReason> Vm::run_vcpu(VcpuId id, ExitHandler* others) {
+Result<ExitReason> Vm::run_vcpu(VcpuId id, VcpuRunner* runner) {
   if (state_ != VmState::Running) return refuse("run");
   RETRAP_TRY(Vcpu* const vcpu, this->vcpu(id));
   RETRAP_TRY(vcpu->bind());
   const BoundVcpu bound(*vcpu);
   if (clock_.alarm_is_due()) clock_.fire_due();
-  RunLoop loop(*this, *vcpu, others);
+  RunLoop loop(*this, *vcpu, runner);
   return vcpu->run_with(loop);
 }
 

@@ -268,7 +268,7 @@ TEST_F(AVm, AnswersAHypercallForTheEmbedder) {
 }
 
 /// Says of the first `goes_on` exits that the guest goes on.
-class Others final : public ExitHandler {
+class Others final : public VcpuRunner {
  public:
   explicit Others(Vm& vm, std::size_t goes_on) : vm_(vm), goes_on_(goes_on) {}
   bool handle(ExitReason& exit) override {

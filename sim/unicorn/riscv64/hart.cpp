@@ -79,6 +79,10 @@ void Hart::wake() const {
   processor_.activate(*this);
 }
 
+bool Hart::is_active() const {
+  return processor_.is_active(*this);
+}
+
 // The engine checks the privilege of a CSR access from outside too, and then silently does
 // nothing. Its own way to set the privilege loses the reservation of LR.
 std::uint64_t Hart::read_csr(int id) const {
@@ -150,10 +154,10 @@ void Hart::set_privilege(Privilege value) {
 }
 
 std::uint64_t Hart::csr(Csr number) const {
-  wake();
   if (number == Csr::Vsatp) return satp_;
   if (number == Csr::Vsip) return pending();
   if (number == Csr::Vsie) return enabled();
+  wake();
   if (number == Csr::Scounteren) return env_.scounteren;
   return read_csr(id_of(number));
 }
@@ -191,7 +195,6 @@ void Hart::show(std::uint64_t pending) {
 }
 
 std::uint64_t Hart::hvip() const {
-  wake();
   return pending() << 1;
 }
 
@@ -214,8 +217,9 @@ std::optional<std::uint16_t> Hart::fetch(std::uint64_t va) {
   return processor_.fetch(va);
 }
 
+// The harts share what is remembered of the guest's tables; the TLB is the active one's, and is
+// empty whenever another becomes it.
 void Hart::flush_tlb() {
-  wake();
   processor_.mmu().fence_all();
 }
 
@@ -244,6 +248,7 @@ void Hart::park() {
   check(uc_context_save(uc_, parked_), "context_save");
   parked_fflags_ = read_csr(UC_RISCV_REG_FFLAGS);
   parked_mip_ = env_.mip;
+  parked_mie_ = env_.mie;
 }
 
 void Hart::unpark() {

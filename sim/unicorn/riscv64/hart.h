@@ -74,12 +74,15 @@ class Hart final : public retrap::riscv64::Cpu {
     action();
     env_.priv = privilege;
   }
-  /// sip as the guest must see it.
+  /// sip as the guest must see it. This and enabled() are known of any hart at any time: whoever
+  /// waits is asked often.
   [[nodiscard]] std::uint64_t pending() const {
-    return (env_.mip & kSupervisorInterrupts) | hidden_;
+    return ((is_active() ? env_.mip : parked_mip_) & kSupervisorInterrupts) | hidden_;
   }
   /// sie.
-  [[nodiscard]] std::uint64_t enabled() const { return env_.mie & kSupervisorInterrupts; }
+  [[nodiscard]] std::uint64_t enabled() const {
+    return (is_active() ? env_.mie : parked_mie_) & kSupervisorInterrupts;
+  }
   /// Takes over SSIP and sie from an emulated instruction.
   void set_software_pending(bool pending);
   void choose_visible();
@@ -95,6 +98,7 @@ class Hart final : public retrap::riscv64::Cpu {
   static constexpr std::uint64_t kMachineMode = 3;
 
   void wake() const;  ///< makes this hart the active one
+  [[nodiscard]] bool is_active() const;
   /// Makes `pending` what is pending, and shows the engine what of it it may take.
   void show(std::uint64_t pending);
 
@@ -104,6 +108,7 @@ class Hart final : public retrap::riscv64::Cpu {
   uc_context* parked_ = nullptr;  ///< registers while another hart is active
   std::uint64_t parked_fflags_ = 0;
   std::uint64_t parked_mip_ = 0;
+  std::uint64_t parked_mie_ = 0;
   std::uint64_t satp_ = 0;
   std::uint64_t lines_ = 0;   ///< STIP and SEIP, as the monitor drives them
   std::uint64_t hidden_ = 0;  ///< pending, and not in the engine's mip

@@ -54,6 +54,7 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
     if (active_ != &hart) [[unlikely]]
       switch_to(hart);
   }
+  [[nodiscard]] bool is_active(const Hart& hart) const { return active_ == &hart; }
   /// The half-word at `va` as a fetch of the active hart reads it.
   [[nodiscard]] std::optional<std::uint16_t> fetch(std::uint64_t va);
 
