@@ -29,14 +29,15 @@ class Journal final : public Observer {
   std::vector<std::string> entries;
 };
 
-/// `vms` VMs of one vCPU each, on one clock.
+/// `vms` VMs of `vcpus` each, on one clock.
 class Guests {
  public:
-  Guests(std::uint32_t vms, std::uint64_t seed, std::uint64_t slice)
+  Guests(std::uint32_t vms, std::uint64_t seed, std::uint64_t slice, std::uint32_t vcpus = 1)
       : scheduler(hypervisor, host.clock(), seed, slice) {
     for (std::uint32_t id = 1; id <= vms; ++id) {
       VmConfig config = host.config(0);
       config.id = id;
+      config.cpu_num = vcpus;
       auto vm = *Vm::create(std::move(config), host, console);
       vm->set_observer(&journal);
       EXPECT_THAT(hypervisor.adopt(std::move(vm)), Succeeds());
@@ -63,9 +64,9 @@ class Guests {
 std::vector<std::string> journal_of(std::uint64_t seed, std::uint64_t slice,
                                     std::uint64_t budget = kNever) {
   Guests guests(3, seed, slice);
-  guests.cpu(0).play(Guests::busy(60, 5003));
-  guests.cpu(1).play(Guests::busy(40, 10007));
-  guests.cpu(2).play(Guests::busy(100, 1501));
+  guests.cpu(0).play(Guests::busy(240, 5003));
+  guests.cpu(1).play(Guests::busy(160, 10007));
+  guests.cpu(2).play(Guests::busy(400, 1501));
   for (std::uint64_t limit = budget; guests.hypervisor.fate(0) == VmFate::Alive ||
                                      guests.hypervisor.fate(1) == VmFate::Alive ||
                                      guests.hypervisor.fate(2) == VmFate::Alive;) {
@@ -171,13 +172,11 @@ TEST(Scheduler, DoesNotRunForeverWithoutAnInstruction) {
 }
 
 TEST(Scheduler, DoesNotTakeTurnsForeverWithoutAnInstruction) {
-  Guests guests(1, 1, 0);
-  const exits::SendIPI to_nobody{.target_cpu = 99,
-                                 .target_cpu_aux = 0,
-                                 .send_to_all = false,
-                                 .send_to_self = false,
-                                 .vector = 1};
-  guests.cpu(0).play({{.exit = to_nobody, .repeats = kNever}});
+  Guests guests(1, 1, 0, 2);
+  auto& board = dynamic_cast<scripted::ScriptedBoard&>(guests.hypervisor.vm(0).board());
+  const exits::CpuUp other_on{.target_cpu = 1, .entry_point = 0_gpa, .arg = 0};
+  board.vcpu(kBootVcpu).play({{.exit = other_on, .repeats = kNever}});
+  board.vcpu(VcpuId{1}).play({{.exit = exits::CpuDown{}, .repeats = kNever}});
 
   EXPECT_EQ(guests.scheduler.run(kNever), Scheduler::Stop::Deadlocked);
 }

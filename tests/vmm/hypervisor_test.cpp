@@ -44,12 +44,12 @@ class AHypervisor : public ::testing::Test {
     return hypervisor_.activity({0, VcpuId{id}});
   }
 
-  /// Boots, and lets vCPU 0 take `exit` in a slice that ends one instruction later.
-  AfterExit takes(const ExitReason& exit) {
+  /// Boots, and lets a vCPU take `exit` in a slice that ends one instruction later.
+  AfterExit takes(const ExitReason& exit, VcpuId vcpu = kBootVcpu) {
     hypervisor_.boot_all();
     host_.clock().set_slice_end(host_.clock().retired() + 1);
-    cpu(0).play({{exit}, {.exit = exits::Nothing{}, .after = 2}});
-    return hypervisor_.run({0, kBootVcpu});
+    board().vcpu(vcpu).play({{exit}, {.exit = exits::Nothing{}, .after = 2}});
+    return hypervisor_.run({0, vcpu});
   }
 
   test::ScriptedHost host_;
@@ -92,6 +92,26 @@ TEST_F(AHypervisor, LetsAHaltedVcpuWaitUntilAnInterrupt) {
   ASSERT_THAT(hypervisor_.vm(0).inject_interrupt_to_vcpu(kBootVcpu, 0x20), Succeeds());
   hypervisor_.wake();
   EXPECT_EQ(activity(0), VcpuActivity::Runnable);
+}
+
+TEST_F(AHypervisor, ComesBackWhereAnExitWakesAnotherVcpu) {
+  ASSERT_EQ(takes(exits::CpuUp{0x101, 0_gpa, 0}), AfterExit::Reschedule);
+  ASSERT_EQ(takes(exits::Halt{}, VcpuId{1}), AfterExit::Reschedule);
+  ASSERT_EQ(activity(1), VcpuActivity::Waiting);
+
+  EXPECT_EQ(takes(exits::SendIPI{0x101, 0, false, false, 5}), AfterExit::Reschedule);
+
+  EXPECT_EQ(activity(1), VcpuActivity::Runnable);
+}
+
+TEST_F(AHypervisor, ComesBackAtTheFirstExitOnceItsTurnIsDue) {
+  cpu(0).play(scripted::Script(5, {.exit = exits::Nothing{}, .after = 10}));
+  host_.clock().set_slice_end(1000);
+  hypervisor_.boot_all();
+
+  EXPECT_EQ(hypervisor_.run({.vm = 0, .vcpu = kBootVcpu}, 25), AfterExit::Reschedule);
+
+  EXPECT_EQ(host_.clock().retired(), 30u);
 }
 
 TEST_F(AHypervisor, DoesNotHaltAVcpuThatHasAnInterruptPending) {
@@ -186,7 +206,7 @@ TEST_F(AHypervisor, DefectN2_SendsAnIpiToWhomItNames) {
   using Injection = ScriptedInterrupts::Injection;
   const auto receivers = [this](const exits::SendIPI& ipi) {
     board().interrupts().reset();
-    EXPECT_EQ(takes(ipi), AfterExit::Reschedule);
+    EXPECT_EQ(takes(ipi), AfterExit::BudgetSpent);
     return board().interrupts().injections();
   };
 
