@@ -88,6 +88,7 @@ std::string_view to_string(StopReason reason) {
     case StopReason::Crashed:     return "crashed";
     case StopReason::Deadlocked:  return "deadlocked";
     case StopReason::Reset:       return "reset";
+    case StopReason::Paused:      return "paused";
   }
   return "?";
 }
@@ -187,7 +188,7 @@ RunReport Machine::run(std::uint64_t max_instructions) {
       report.reason = *reason;
     } else {
       report.reason =
-          stop == Scheduler::Stop::BudgetSpent ? StopReason::BudgetSpent : StopReason::Deadlocked;
+          stop == Scheduler::Stop::BudgetSpent ? StopReason::BudgetSpent : without_runnable();
     }
     break;
   }
@@ -211,6 +212,13 @@ std::optional<StopReason> Machine::ended() const {
   return StopReason::PoweredOff;
 }
 
+StopReason Machine::without_runnable() const {
+  for (std::size_t vm = 0; vm < vm_num(); ++vm) {
+    if (state_->hypervisor.vm(vm).state() == VmState::Running) return StopReason::Deadlocked;
+  }
+  return StopReason::Paused;
+}
+
 std::string Machine::detail_of(StopReason reason) const {
   const Hypervisor& hypervisor = state_->hypervisor;
   if (vm_num() == 0) return "there is no VM";
@@ -231,12 +239,29 @@ Vm& Machine::vm(std::size_t index) {
   return state_->hypervisor.vm(index);
 }
 
-const std::string& Machine::console_of(const Vm& vm) const {
-  for (std::size_t index = 0; index < vm_num(); ++index) {
-    if (&state_->hypervisor.vm(index) == &vm) return state_->consoles[index]->text();
+std::size_t Machine::position_of(const Vm& vm) const {
+  for (std::size_t position = 0; position < vm_num(); ++position) {
+    if (&state_->hypervisor.vm(position) == &vm) return position;
   }
   RETRAP_CHECK(false, "vm {} is not of this machine", index(vm.id()));
   std::abort();
+}
+
+Result<> Machine::shutdown(Vm& vm) {
+  return state_->hypervisor.shutdown(position_of(vm));
+}
+
+Result<> Machine::reset(Vm& vm, const Images& images) {
+  RETRAP_TRY(state_->hypervisor.reset(position_of(vm)));
+  return vm.load(images);
+}
+
+Result<> Machine::destroy(Vm& vm) {
+  return state_->hypervisor.destroy(position_of(vm));
+}
+
+const std::string& Machine::console_of(const Vm& vm) const {
+  return state_->consoles[position_of(vm)]->text();
 }
 
 bool Machine::type(Vm& vm, char byte) {

@@ -22,11 +22,12 @@ struct MachineOptions {
 
 /// Why a run ended. The exit status of `retrap run` follows from it.
 enum class StopReason : std::uint8_t {
-  PoweredOff,   ///< every VM is down by its own request
+  PoweredOff,   ///< every VM is down, by its own request or the embedder's
   BudgetSpent,  ///< max_instructions reached
   Crashed,      ///< a guest cannot go on (`detail` says why)
   Deadlocked,   ///< every vCPU waits and nothing will ever wake one
   Reset,        ///< a guest asked for a reset
+  Paused,       ///< every VM that has not ended is suspended
 };
 [[nodiscard]] std::string_view to_string(StopReason reason);
 
@@ -59,6 +60,15 @@ class Machine final : public Hal {
   /// Runs until something of RunReport happens; at most `max_instructions` more (all VMs together).
   [[nodiscard]] RunReport run(std::uint64_t max_instructions = kNever);
 
+  /// As Vm::shutdown(); its inter-VM channels end, too.
+  [[nodiscard]] Result<> shutdown(Vm& vm);
+  /// The VM in place as add_vm() made it: nothing of what has run is left but what its console has
+  /// printed. It boots at the next run(). Vm::reset() says what becomes of its parts.
+  [[nodiscard]] Result<> reset(Vm& vm, const Images& images);
+  /// Shuts the VM down where it runs, and gives every frame back. Its id is free again.
+  [[nodiscard]] Result<> destroy(Vm& vm);
+
+  /// Those that are Destroyed, too.
   [[nodiscard]] std::size_t vm_num() const;
   [[nodiscard]] Vm& vm(std::size_t index);
   /// Everything `vm` has printed.
@@ -72,8 +82,12 @@ class Machine final : public Hal {
  private:
   struct State;
   explicit Machine(std::unique_ptr<State> state);
+  /// The position of a VM of this machine.
+  [[nodiscard]] std::size_t position_of(const Vm& vm) const;
   /// Why the machine stops once a VM has ended, or nothing while others run on.
   [[nodiscard]] std::optional<StopReason> ended() const;
+  /// Why nobody can run.
+  [[nodiscard]] StopReason without_runnable() const;
   [[nodiscard]] std::string detail_of(StopReason reason) const;
   std::unique_ptr<State> state_;
 };

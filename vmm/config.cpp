@@ -58,6 +58,8 @@ class Checker {
   void host_address(const std::string& key, const std::string& what, std::uint64_t at,
                     std::string_view remedy);
   void emulated_devices();
+  void ivc_device(const std::string& key, const std::string& what, const EmuDeviceConfig& device,
+                  bool first);
   void passthrough_devices();
   void passthrough_addresses();
   void overlaps();
@@ -176,8 +178,22 @@ void Checker::memory_region_flags(const std::string& key, std::uint32_t flags) {
   }
 }
 
+void Checker::ivc_device(const std::string& key, const std::string& what,
+                         const EmuDeviceConfig& device, bool first) {
+  if (!first) say(key, "{} is a second ivc channel device; keep one window for all channels", what);
+  if (device.base_gpa % kPage != 0 || device.length % kPage != 0) {
+    say(key, "{}: base {:#x} and length {:#x} must be multiples of {:#x}", what, device.base_gpa,
+        device.length, kPage);
+  }
+  if (!device.cfg_list.empty() && device.cfg_list.front() > ~std::uint32_t{0}) {
+    say(key, "{}: cfg_list[0] {:#x} is no interrupt line; give the line of a notification", what,
+        device.cfg_list.front());
+  }
+}
+
 // D3: a device that cannot be built is refused before anything is.
 void Checker::emulated_devices() {
+  std::size_t ivc = 0;
   for (std::size_t i = 0; i < config_.emu_devices.size(); ++i) {
     const EmuDeviceConfig& device = config_.emu_devices[i];
     const std::string key = fmt::format("devices.emu_devices[{}]", i);
@@ -198,6 +214,7 @@ void Checker::emulated_devices() {
           device.cfg_list.size(), kind->cfg_entries, kind->cfg_meaning);
     }
     if (device.emu_type == EmuDeviceType::Dummy) continue;
+    if (device.emu_type == EmuDeviceType::IvcChannel) ivc_device(key, what, device, ivc++ == 0);
     if (!is_on_ports(config_.arch, device.emu_type)) {
       claim(key, what, device.base_gpa, device.length);
       continue;
@@ -323,7 +340,7 @@ constexpr std::array<EmuDeviceKind, 14> kKinds = {{
     {EmuDeviceType::InterruptController, "interrupt controller", kEverywhere, 0, ""},
     {EmuDeviceType::Console,             "console",              kEverywhere, 0, ""},
     {EmuDeviceType::FwCfg,               "fw_cfg",               kNowhere,    0, ""},
-    {EmuDeviceType::IvcChannel,          "ivc channel",          kNowhere,    0, ""},
+    {EmuDeviceType::IvcChannel,          "ivc channel",          kEverywhere, 0, ""},
     {EmuDeviceType::GpptRedistributor,   "gppt redistributor",   "aarch64",   3, kRedistributorCfg},
     {EmuDeviceType::GpptDistributor,     "gppt distributor",     "aarch64",   0, ""},
     {EmuDeviceType::GpptIts,             "gppt its",             kNowhere,    1, "host_gits_base"},

@@ -1,10 +1,12 @@
 // What exits mean: hypercalls, halting, CPU bring-up, IPIs, and how VMs end.
 #include "vmm/hypervisor.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "vmm/base/check.h"
 #include "vmm/base/overloaded.h"
+#include "vmm/ivc_calls.h"
 
 namespace retrap {
 namespace {
@@ -26,18 +28,68 @@ std::optional<VcpuId> vcpu_with(const VmConfig& config, std::uint64_t id) {
 Result<Vm*> Hypervisor::adopt(std::unique_ptr<Vm> vm) {
   RETRAP_CHECK(vm != nullptr, "a VM is never null");
   for (const Guest& guest : guests_) {
-    if (guest.vm->id() != vm->id()) continue;
+    if (guest.vm->id() != vm->id() || guest.vm->state() == VmState::Destroyed) continue;
     return fail(ErrorCode::AlreadyExists, "there is a vm {} already", index(vm->id()));
   }
   std::vector<VcpuActivity> activity(vm->vcpu_num(), VcpuActivity::Off);
-  guests_.push_back(
-      {.vm = std::move(vm), .activity = std::move(activity), .fate = VmFate::Alive, .detail = {}});
-  ++live_vms_;
+  guests_.push_back({.vm = std::move(vm), .activity = std::move(activity)});
   return guests_.back().vm.get();
 }
 
 VcpuActivity Hypervisor::activity(Place place) const {
-  return guests_[place.vm].activity[index(place.vcpu)];
+  const Guest& guest = guests_[place.vm];
+  return guest.vm->life().is_running() ? guest.activity[index(place.vcpu)] : VcpuActivity::Off;
+}
+
+std::size_t Hypervisor::live_vms() const {
+  return static_cast<std::size_t>(std::ranges::count_if(guests_, [](const Guest& guest) {
+    const VmState state = guest.vm->state();
+    return state == VmState::Ready || state == VmState::Running || state == VmState::Paused;
+  }));
+}
+
+VmFate Hypervisor::fate(std::size_t vm) const {
+  const LifeCycle& life = guests_[vm].vm->life();
+  if (life.state() == VmState::Destroyed) return VmFate::Destroyed;
+  switch (life.reason()) {
+    case VmEnd::None:       return VmFate::Alive;
+    case VmEnd::PoweredOff: return VmFate::PoweredOff;
+    case VmEnd::Reset:      return VmFate::Reset;
+    case VmEnd::ShutDown:   return VmFate::ShutDown;
+    case VmEnd::Fault:      return VmFate::Crashed;
+  }
+  return VmFate::Alive;
+}
+
+Result<> Hypervisor::shutdown(std::size_t vm) {
+  RETRAP_TRY(guests_[vm].vm->shutdown());
+  let_go(vm);
+  return {};
+}
+
+// The mappings go with the old memory, and then the channels that they were of.
+Result<> Hypervisor::reset(std::size_t vm) {
+  auto done = guests_[vm].vm->reset();
+  // Where it could not be built again, it has ended.
+  if (done || guests_[vm].vm->state() == VmState::Failed) let_go(vm);
+  return done;
+}
+
+Result<> Hypervisor::destroy(std::size_t vm) {
+  Vm& guest = *guests_[vm].vm;
+  if (guest.state() == VmState::Running || guest.state() == VmState::Paused) {
+    RETRAP_TRY(guest.shutdown());
+  }
+  RETRAP_TRY(guest.destroy());
+  let_go(vm);
+  return {};
+}
+
+void Hypervisor::let_go(std::size_t vm) {
+  channels_.drop(*guests_[vm].vm);
+  for (std::uint32_t vcpu = 0; vcpu < guests_[vm].activity.size(); ++vcpu) {
+    become({.vm = vm, .vcpu = VcpuId{vcpu}}, VcpuActivity::Off);
+  }
 }
 
 void Hypervisor::boot_all() {
@@ -65,9 +117,11 @@ class Hypervisor::Answers final : public VcpuRunner {
 };
 
 AfterExit Hypervisor::run(Place place, std::uint64_t due) {
+  // The embedder may have stopped or suspended it since its turn began.
+  if (activity(place) != VcpuActivity::Runnable) return AfterExit::Reschedule;
   Answers answers(*this, place, due);
   const auto exit = guests_[place.vm].vm->run_vcpu(place.vcpu, &answers);
-  if (!exit) (void)end(place, VmFate::Crashed, exit.error().message);
+  if (!exit) (void)end(place, VmEnd::Fault, exit.error().message);
   const bool spent = exit && std::holds_alternative<exits::BudgetSpent>(*exit);
   return spent ? AfterExit::BudgetSpent : AfterExit::Reschedule;
 }
@@ -75,6 +129,9 @@ AfterExit Hypervisor::run(Place place, std::uint64_t due) {
 bool Hypervisor::wake() {
   bool woken = false;
   for (std::size_t vm = 0; vm < guests_.size(); ++vm) {
+    // The embedder may have ended it behind our back.
+    if (!channels_.empty() && fate(vm) != VmFate::Alive) let_go(vm);
+    if (!guests_[vm].vm->is_built()) continue;
     const auto& activity = guests_[vm].activity;
     for (std::uint32_t vcpu = 0; vcpu < activity.size(); ++vcpu) {
       const Place place{.vm = vm, .vcpu = VcpuId{vcpu}};
@@ -105,17 +162,17 @@ bool Hypervisor::handle(Place place, const ExitReason& exit) {
           [&](const exits::CpuUp& up) { return on(place, up); },
           [&](const exits::CpuDown&) { return switch_off(place); },
           [&](const exits::SendIPI& ipi) { return on(place, ipi); },
-          [&](const exits::SystemDown&) { return end(place, VmFate::PoweredOff); },
-          [&](const exits::SystemReset&) { return end(place, VmFate::Reset); },
+          [&](const exits::SystemDown&) { return end(place, VmEnd::PoweredOff); },
+          [&](const exits::SystemReset&) { return end(place, VmEnd::Reset); },
           [&](const exits::GuestCrash& crash) {
-            return end(place, VmFate::Crashed,
+            return end(place, VmEnd::Fault,
                        crash.cause == kNoProgress
                            ? fmt::format("exits without end at pc {:#x}", crash.address)
                            : fmt::format("the guest cannot go on: cause {:#x}, address {:#x}",
                                          crash.cause, crash.address));
           },
           [&](const exits::FailEntry& failure) {
-            return end(place, VmFate::Crashed,
+            return end(place, VmEnd::Fault,
                        fmt::format("the hardware refused to enter the guest: reason {:#x}",
                                    failure.hardware_entry_failure_reason));
           },
@@ -134,27 +191,41 @@ bool Hypervisor::handle(Place place, const ExitReason& exit) {
       exit);
 }
 
-// A guest may not switch its hypervisor off, and IVC channels are not offered: to the guest, these
-// numbers are as unknown as any other.
 bool Hypervisor::on(Place place, const exits::Hypercall& call) {
-  Vm& vm = *guests_[place.vm].vm;
-  const auto answered = vm.answer_hypercall(place.vcpu, answer_to(arch(place), call));
+  const auto answered = guests_[place.vm].vm->answer_hypercall(place.vcpu, answer_to(place, call));
   RETRAP_CHECK(answered.has_value(), "the vCPU that asked is there");
   return true;
 }
 
-std::uint64_t Hypervisor::answer_to(const ArchVcpu& vcpu, const exits::Hypercall& call) {
-  switch (static_cast<HypercallNumber>(call.nr)) {
+// A guest may not switch its hypervisor off: to the guest, these numbers are as unknown as any
+// other.
+std::uint64_t Hypervisor::answer_to(Place place, const exits::Hypercall& call) {
+  const auto number = static_cast<HypercallNumber>(call.nr);
+  switch (number) {
     case HypercallNumber::HypervisorDisable:
     case HypercallNumber::HypervisorPrepareDisable:
-    case HypercallNumber::HypervisorDebug:
+    case HypercallNumber::HypervisorDebug:          return arch(place).not_supported();
     case HypercallNumber::IvcPublishChannel:
     case HypercallNumber::IvcSubscribeChannel:
     case HypercallNumber::IvcUnpublishChannel:
     case HypercallNumber::IvcUnsubscribeChannel:
-    case HypercallNumber::IvcNotify:                return vcpu.not_supported();
+    case HypercallNumber::IvcNotify:
+      return answer_channel_call(place,
+                                 {.nr = static_cast<std::uint64_t>(number), .args = call.args});
   }
-  return vcpu.not_supported();
+  return arch(place).not_supported();
+}
+
+std::uint64_t Hypervisor::answer_channel_call(Place place, const exits::Hypercall& call) {
+  const IvcAnswer answer = answer_ivc_call(channels_, *guests_[place.vm].vm, call);
+  if (!answer.notify) return answer.value;
+  const auto target = std::ranges::find_if(guests_, [&](const Guest& guest) {
+    return index(guest.vm->id()) == answer.notify->target &&
+           guest.vm->state() != VmState::Destroyed;
+  });
+  RETRAP_CHECK(target != guests_.end(), "a participant of a channel is a VM of ours");
+  if (const auto pulsed = pulse_ivc_line(*target->vm); !pulsed) return answer_of(pulsed.error());
+  return answer.value;
 }
 
 bool Hypervisor::on(Place place, const exits::Halt&) {
@@ -208,21 +279,14 @@ bool Hypervisor::switch_off(Place place) {
   return false;
 }
 
-bool Hypervisor::end(Place place, VmFate fate, std::string detail) {
+bool Hypervisor::end(Place place, VmEnd reason, std::string detail) {
   Guest& guest = guests_[place.vm];
-  // Another vCPU may have said the same before.
-  if (guest.vm->state() != VmState::Stopped) {
-    RETRAP_CHECK(guest.vm->shutdown().has_value(), "a VM that runs shuts down");
-    guest.fate = fate;
-    --live_vms_;
-    if (!detail.empty()) {
-      guest.detail =
-          fmt::format("vm {} vcpu {}: {}", index(guest.vm->id()), index(place.vcpu), detail);
-    }
+  if (!detail.empty()) {
+    detail = fmt::format("vm {} vcpu {}: {}", index(guest.vm->id()), index(place.vcpu), detail);
   }
-  for (std::uint32_t vcpu = 0; vcpu < guest.activity.size(); ++vcpu) {
-    become({.vm = place.vm, .vcpu = VcpuId{vcpu}}, VcpuActivity::Off);
-  }
+  // Refused where another vCPU has said the same before.
+  (void)guest.vm->end(reason, std::move(detail));
+  let_go(place.vm);
   return false;
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "vmm/ivc.h"
 #include "vmm/vm.h"
 
 namespace retrap {
@@ -18,8 +19,8 @@ enum class VcpuActivity : std::uint8_t {
   Waiting,  ///< halted until an interrupt
 };
 
-/// What has become of a VM.
-enum class VmFate : std::uint8_t { Alive, PoweredOff, Reset, Crashed };
+/// What has become of a VM: its state and the reason for it, in a word.
+enum class VmFate : std::uint8_t { Alive, PoweredOff, Reset, Crashed, ShutDown, Destroyed };
 
 /// Why a vCPU came back.
 enum class AfterExit : std::uint8_t {
@@ -50,18 +51,29 @@ class Hypervisor {
     friend bool operator==(const Place&, const Place&) = default;
   };
 
-  /// Takes a VM that is Ready. AlreadyExists where another has its id.
+  /// Takes a VM that is Ready. AlreadyExists where another has its id and is not Destroyed.
   [[nodiscard]] Result<Vm*> adopt(std::unique_ptr<Vm> vm);
 
   [[nodiscard]] std::size_t vm_num() const { return guests_.size(); }
   [[nodiscard]] Vm& vm(std::size_t index) { return *guests_[index].vm; }
   [[nodiscard]] const Vm& vm(std::size_t index) const { return *guests_[index].vm; }
   /// How many have neither ended nor crashed.
-  [[nodiscard]] std::size_t live_vms() const { return live_vms_; }
-  [[nodiscard]] VmFate fate(std::size_t vm) const { return guests_[vm].fate; }
+  [[nodiscard]] std::size_t live_vms() const;
+  [[nodiscard]] VmFate fate(std::size_t vm) const;
   /// Why a VM crashed, one clause. Empty for the others.
-  [[nodiscard]] const std::string& detail(std::size_t vm) const { return guests_[vm].detail; }
+  [[nodiscard]] const std::string& detail(std::size_t vm) const {
+    return guests_[vm].vm->life().detail();
+  }
+  /// Off for all vCPUs of a VM that is not Running.
   [[nodiscard]] VcpuActivity activity(Place place) const;
+
+  /// As Vm has them, with what a VM shares with others: one that has ended takes part in no
+  /// channel any more. destroy() shuts down first. Not while a vCPU runs.
+  [[nodiscard]] Result<> shutdown(std::size_t vm);
+  [[nodiscard]] Result<> reset(std::size_t vm);
+  [[nodiscard]] Result<> destroy(std::size_t vm);
+
+  [[nodiscard]] const IvcChannels& channels() const { return channels_; }
 
   /// Boots every VM that is Ready: its boot vCPU becomes Runnable.
   void boot_all();
@@ -77,8 +89,6 @@ class Hypervisor {
   struct Guest {
     std::unique_ptr<Vm> vm;
     std::vector<VcpuActivity> activity;  ///< by VcpuId
-    VmFate fate = VmFate::Alive;
-    std::string detail;
   };
 
   class Answers;
@@ -86,20 +96,24 @@ class Hypervisor {
   /// Whether the vCPU goes on: nothing changed for the others.
   [[nodiscard]] bool handle(Place place, const ExitReason& exit);
   [[nodiscard]] bool on(Place place, const exits::Hypercall& call);
-  [[nodiscard]] static std::uint64_t answer_to(const ArchVcpu& vcpu, const exits::Hypercall& call);
+  /// The value of the return register.
+  [[nodiscard]] std::uint64_t answer_to(Place place, const exits::Hypercall& call);
+  [[nodiscard]] std::uint64_t answer_channel_call(Place place, const exits::Hypercall& call);
   [[nodiscard]] bool on(Place place, const exits::Halt& halt);
   [[nodiscard]] bool on(Place place, const exits::CpuUp& up);
   [[nodiscard]] bool on(Place place, const exits::SendIPI& ipi);
   [[nodiscard]] bool switch_off(Place place);
   void become(Place place, VcpuActivity now);
-  [[nodiscard]] bool end(Place place, VmFate fate, std::string detail = {});
+  [[nodiscard]] bool end(Place place, VmEnd reason, std::string detail = {});
+  /// The VM has ended, or begins again.
+  void let_go(std::size_t vm);
   [[nodiscard]] ArchVcpu& arch(Place place) {
     return (*guests_[place.vm].vm->vcpu(place.vcpu))->arch();
   }
 
   std::vector<Guest> guests_;
-  std::size_t live_vms_ = 0;
   std::size_t waiting_ = 0;  ///< vCPUs
+  IvcChannels channels_;
 };
 
 }  // namespace retrap

@@ -17,6 +17,13 @@ class InterruptController {
   /// refused by `has_line` when the device is added; here they are ignored.
   virtual void set_line(std::uint32_t line, bool level) = 0;
 
+  /// One edge on `line`, remembered until it is taken however the guest has configured the line:
+  /// a notification without a register to acknowledge it in.
+  virtual void pulse(std::uint32_t line) {
+    set_line(line, true);
+    set_line(line, false);
+  }
+
   [[nodiscard]] virtual bool has_line(std::uint32_t line) const = 0;
 
   /// Makes `vector` pending at `vcpu`: an INTID, an interrupt vector, or 1/5/9 (VS software,

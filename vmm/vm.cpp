@@ -26,56 +26,131 @@ Result<> check(const VmConfig& config, const Architecture* architecture) {
 
 }  // namespace
 
-std::string_view to_string(VmState state) {
-  switch (state) {
-    case VmState::Ready:   return "Ready";
-    case VmState::Running: return "Running";
-    case VmState::Stopped: return "Stopped";
-  }
-  return "?";
-}
-
-Vm::Vm(VmConfig config, Hal& hal, AddressSpace memory)
+Vm::Vm(VmConfig config, Hal& hal, ConsoleSink& console)
     : config_(std::move(config)),
+      hal_(hal),
       clock_(hal.clock()),
-      memory_(std::move(memory)),
-      mmio_("mmio", hal.clock()),
-      ports_("port", hal.clock()),
-      sysregs_("sysreg", hal.clock(), Bus::Unit::Register) {}
+      console_(console),
+      life_(VmId{config_.id}),
+      ivc_window_(config_) {}
 
 Vm::~Vm() = default;
 
 Result<std::unique_ptr<Vm>> Vm::create(VmConfig config, Hal& hal, ConsoleSink& console) {
-  Architecture* architecture = hal.architecture(config.arch);
-  RETRAP_TRY(check(config, architecture));
-  RETRAP_TRY(AddressSpace memory,
-             AddressSpace::make(architecture->page_table_format(), hal.frames(), VmId{config.id}));
+  RETRAP_TRY(check(config, hal.architecture(config.arch)));
   // Not make_unique: the constructor is private.
-  std::unique_ptr<Vm> vm(new Vm(std::move(config), hal, std::move(memory)));
-  RETRAP_TRY(map_configured_memory(vm->config_, vm->memory_));
-  RETRAP_TRY(vm->plug_board(*architecture, console));
+  std::unique_ptr<Vm> vm(new Vm(std::move(config), hal, console));
+  RETRAP_TRY(vm->build());
   return vm;
 }
 
-Result<> Vm::plug_board(Architecture& architecture, ConsoleSink& console) {
-  RETRAP_TRY(board_, architecture.make_board(config_, {.clock = clock_,
-                                                       .memory = memory_,
-                                                       .mmio = mmio_,
-                                                       .ports = ports_,
-                                                       .sysregs = sysregs_,
-                                                       .console = console}));
-  for (const Region& region : memory_.regions()) RETRAP_TRY(check_no_device(region.range));
-  vcpus_.reserve(config_.cpu_num);
+Result<> Vm::build() {
+  Architecture* const architecture = hal_.architecture(config_.arch);
+  RETRAP_CHECK(architecture != nullptr, "the architecture of a VM stays where it is");
+  RETRAP_TRY(AddressSpace memory,
+             AddressSpace::make(architecture->page_table_format(), hal_.frames(), id()));
+  parts_ = std::make_unique<Parts>(std::move(memory), clock_);
+  RETRAP_TRY(map_configured_memory(config_, parts_->memory));
+  return plug_board(*architecture);
+}
+
+Result<> Vm::plug_board(Architecture& architecture) {
+  RETRAP_TRY(parts_->board, architecture.make_board(config_, {.clock = clock_,
+                                                              .memory = parts_->memory,
+                                                              .mmio = parts_->mmio,
+                                                              .ports = parts_->ports,
+                                                              .sysregs = parts_->sysregs,
+                                                              .console = console_}));
+  for (const Region& region : parts_->memory.regions()) RETRAP_TRY(check_no_device(region.range));
+  RETRAP_TRY(check_ivc_device());
+  parts_->vcpus.reserve(config_.cpu_num);
   for (std::uint32_t id = 0; id < config_.cpu_num; ++id) {
-    vcpus_.emplace_back(VcpuId{id}, board_->vcpu(VcpuId{id}));
-    RETRAP_TRY(vcpus_.back().setup());
+    parts_->vcpus.emplace_back(VcpuId{id}, board().vcpu(VcpuId{id}));
+    RETRAP_TRY(parts_->vcpus.back().setup());
   }
-  progress_.resize(vcpus_.size());
+  parts_->progress.resize(vcpu_num());
   return {};
 }
 
+Result<> Vm::check_ivc_device() const {
+  if (const auto& window = ivc_window_.range()) RETRAP_TRY(check_no_device(*window));
+  const auto line = ivc_line_of(config_);
+  if (!line || parts_->board->interrupts().has_line(*line)) return {};
+  return fail(ErrorCode::InvalidInput, "the ivc device wants interrupt line {}, which is not there",
+              *line);
+}
+
+std::vector<std::unique_ptr<Device>> Vm::tear_down() {
+  std::vector<std::unique_ptr<Device>> devices;
+  for (const Plugged& plugged : plugged_) {
+    Bus& bus = (*parts_).*plugged.bus;
+    // The embedder may have taken it off the bus, or put another in its place.
+    const bool there = bus.first_in(plugged.base, 1) == plugged.device;
+    auto device = there ? bus.remove(plugged.base) : Result<std::unique_ptr<Device>>(nullptr);
+    devices.push_back(device ? std::move(*device) : nullptr);
+  }
+  parts_.reset();
+  return devices;
+}
+
+Result<> Vm::reset() {
+  RETRAP_TRY(life_.reset());
+  auto built = rebuild();
+  if (built) return {};
+  parts_.reset();
+  plugged_.clear();
+  const auto failed = life_.end(VmEnd::Fault, built.error().message);
+  RETRAP_CHECK(failed.has_value(), "a VM that is Ready can fail");
+  return built;
+}
+
+Result<> Vm::rebuild() {
+  std::vector<std::unique_ptr<Device>> devices;
+  if (is_built()) devices = tear_down();
+  const std::vector<Plugged> places = std::exchange(plugged_, {});
+  ivc_window_ = IvcWindow(config_);
+  statistics_ = {};
+  RETRAP_TRY(build());
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    if (devices[i] == nullptr) continue;
+    devices[i]->reset();
+    RETRAP_TRY([[maybe_unused]] const Device* device,
+               plug(places[i].bus, places[i].base, std::move(devices[i]), places[i].line));
+  }
+  return {};
+}
+
+Result<> Vm::destroy() {
+  RETRAP_TRY(life_.destroy());
+  parts_.reset();
+  plugged_.clear();
+  ivc_window_ = IvcWindow();
+  return {};
+}
+
+Vm::Parts& Vm::parts() const {
+  RETRAP_CHECK(parts_ != nullptr, "vm {} is {} and has no parts", config_.id,
+               to_string(life_.state()));
+  return *parts_;
+}
+
+Result<> Vm::check_built(std::string_view operation) const {
+  if (is_built()) return {};
+  return life_.refuse(operation);
+}
+
+Result<> Vm::check_free(GuestPhys gpa, std::uint64_t size) const {
+  const auto range = GuestRange::make(gpa, size);
+  if (!range) return {};  // whoever maps it says what is wrong with it
+  if (const auto& window = ivc_window_.range(); window && window->overlaps(*range)) {
+    return fail(ErrorCode::AlreadyExists, "memory at {} overlaps the ivc window {}", *range,
+                *window);
+  }
+  return check_no_device(*range);
+}
+
 Result<> Vm::check_no_device(GuestRange range) const {
-  const Device* device = mmio_.first_in(range.base().raw(), range.size());
+  const Device* device = parts_->mmio.first_in(range.base().raw(), range.size());
   if (device == nullptr) return {};
   return fail(ErrorCode::AlreadyExists, "memory at {} overlaps the device {}", range,
               device->name());
@@ -86,53 +161,69 @@ Result<> Vm::check_no_memory(GuestPhys base, const Device& device) const {
   if (!range) {
     return fail(ErrorCode::InvalidInput, "{} at {} is empty or wraps", device.name(), base);
   }
-  for (const Region& region : memory_.regions()) {
+  for (const Region& region : parts_->memory.regions()) {
     if (!region.range.overlaps(*range)) continue;
     return fail(ErrorCode::AlreadyExists, "{} at {} overlaps {} at {}", device.name(), *range,
                 region.name, region.range);
+  }
+  if (const auto& window = ivc_window_.range(); window && window->overlaps(*range)) {
+    return fail(ErrorCode::AlreadyExists, "{} at {} overlaps the ivc window {}", device.name(),
+                *range, *window);
   }
   return {};
 }
 
 Result<> Vm::load(const Images& images) {
-  if (state_ != VmState::Ready) return refuse("load images");
-  return board_->load(images);
-}
-
-Result<> Vm::boot() {
-  if (state_ != VmState::Ready) return refuse("boot");
-  state_ = VmState::Running;
-  return {};
-}
-
-Result<> Vm::shutdown() {
-  if (state_ == VmState::Stopped) return refuse("shut down");
-  state_ = VmState::Stopped;
-  return {};
-}
-
-tl::unexpected<Error> Vm::refuse(std::string_view operation) const {
-  return fail(ErrorCode::BadState, "vm {} cannot {}: it is {}", config_.id, operation,
-              to_string(state_));
+  if (state() != VmState::Ready) return life_.refuse("load images");
+  return board().load(images);
 }
 
 tl::unexpected<Error> Vm::no_vcpu(VcpuId id) const {
+  if (!is_built()) return life_.refuse("give a vcpu");
   return fail(ErrorCode::InvalidInput, "vm {} has no vcpu {}, only {}", config_.id, index(id),
-              vcpus_.size());
+              vcpu_num());
 }
 
 Result<> Vm::map_region(GuestPhys gpa, HostPhys hpa, std::uint64_t size, MappingFlags flags) {
-  if (const auto range = GuestRange::make(gpa, size)) RETRAP_TRY(check_no_device(*range));
-  return memory_.map_linear(gpa, hpa, size, flags, "region");
+  RETRAP_TRY(check_built("map memory"));
+  RETRAP_TRY(check_free(gpa, size));
+  return memory().map_linear(gpa, hpa, size, flags, "region");
+}
+
+Result<> Vm::grow_memory(GuestPhys gpa, std::uint64_t size, MappingFlags flags) {
+  RETRAP_TRY(check_built("grow"));
+  RETRAP_TRY(check_free(gpa, size));
+  return memory().map_ram(gpa, size, flags, MapType::Alloc, config_.populate, "more ram");
 }
 
 Result<> Vm::unmap_region(GuestPhys gpa, std::uint64_t size) {
-  return memory_.unmap(gpa, size);
+  RETRAP_TRY(check_built("unmap memory"));
+  return memory().unmap(gpa, size);
+}
+
+Result<> Vm::read_from_guest(GuestPhys gpa, std::span<std::byte> into) {
+  RETRAP_TRY(check_built("be read"));
+  return memory().read(gpa, into);
+}
+
+Result<> Vm::write_to_guest(GuestPhys gpa, std::span<const std::byte> from) {
+  RETRAP_TRY(check_built("be written"));
+  return memory().write(gpa, from);
+}
+
+Result<GuestRange> Vm::alloc_ivc_channel(std::uint64_t size) {
+  RETRAP_TRY(check_built("have a channel"));
+  return ivc_window_.allocate(size);
+}
+
+Result<> Vm::release_ivc_channel(GuestPhys gpa, std::uint64_t size) {
+  RETRAP_TRY(check_built("give a channel back"));
+  return ivc_window_.release(gpa, size);
 }
 
 Result<> Vm::inject_interrupt_to_vcpu(VcpuId id, std::uint64_t vector) {
   RETRAP_TRY([[maybe_unused]] Vcpu * target, vcpu(id));
-  RETRAP_TRY(board_->interrupts().inject(id, vector));
+  RETRAP_TRY(board().interrupts().inject(id, vector));
   if (observer_ != nullptr) {
     observer_->on_injection(
         {.vm = this->id(), .vcpu = id, .retired = clock_.retired(), .vector = vector});
@@ -140,34 +231,46 @@ Result<> Vm::inject_interrupt_to_vcpu(VcpuId id, std::uint64_t vector) {
   return {};
 }
 
+Result<Device*> Vm::plug(Bus Parts::* bus, std::uint64_t base, std::unique_ptr<Device> device,
+                         std::uint32_t line) {
+  RETRAP_TRY(Device* const added,
+             ((*parts_).*bus).add(base, std::move(device), line, &board().interrupts()));
+  plugged_.push_back({.bus = bus, .base = base, .line = line, .device = added});
+  return added;
+}
+
 Result<Device*> Vm::add_mmio_device(GuestPhys base, std::unique_ptr<Device> device,
                                     std::uint32_t line) {
+  RETRAP_TRY(check_built("take a device"));
   RETRAP_TRY(check_no_memory(base, *device));
-  return mmio_.add(base.raw(), std::move(device), line, &board_->interrupts());
+  return plug(&Parts::mmio, base.raw(), std::move(device), line);
 }
 
 Result<Device*> Vm::add_port_device(std::uint16_t base, std::unique_ptr<Device> device,
                                     std::uint32_t line) {
+  RETRAP_TRY(check_built("take a device"));
   constexpr std::uint64_t kPorts = 0x10000;
   if (device->size() > kPorts - base) {
     return fail(ErrorCode::InvalidInput, "{} at port {:#x} has {:#x} ports, which is too many",
                 device->name(), base, device->size());
   }
-  return ports_.add(base, std::move(device), line, &board_->interrupts());
+  return plug(&Parts::ports, base, std::move(device), line);
 }
 
 Result<Device*> Vm::add_sysreg_device(std::uint64_t base, std::unique_ptr<Device> device) {
-  return sysregs_.add(base, std::move(device));
+  RETRAP_TRY(check_built("take a device"));
+  return plug(&Parts::sysregs, base, std::move(device), Bus::kNoLine);
 }
 
 void Vm::digest(Digest& into) const {
-  into.add(static_cast<std::uint64_t>(state_));
-  for (const Vcpu& vcpu : vcpus_) vcpu.arch().digest(into);
-  memory_.digest(into);
-  mmio_.digest(into);
-  ports_.digest(into);
-  sysregs_.digest(into);
-  board_->digest(into);
+  into.add(static_cast<std::uint64_t>(state()));
+  if (!is_built()) return;
+  for (const Vcpu& vcpu : parts_->vcpus) vcpu.arch().digest(into);
+  parts_->memory.digest(into);
+  parts_->mmio.digest(into);
+  parts_->ports.digest(into);
+  parts_->sysregs.digest(into);
+  parts_->board->digest(into);
 }
 
 }  // namespace retrap

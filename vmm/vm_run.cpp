@@ -14,16 +14,18 @@ constexpr std::uint32_t kMaxFruitlessExits = 1000;
 /// Unbinds however the run loop is left.
 class BoundVcpu {
  public:
-  explicit BoundVcpu(Vcpu& vcpu) : vcpu_(vcpu) {}
+  BoundVcpu(Vcpu& vcpu, LifeCycle& life) : vcpu_(vcpu), life_(life) { life_.enter(); }
   BoundVcpu(const BoundVcpu&) = delete;
   BoundVcpu& operator=(const BoundVcpu&) = delete;
   ~BoundVcpu() {
     const auto unbound = vcpu_.unbind();
     RETRAP_CHECK(unbound.has_value(), "a vcpu that was bound unbinds");
+    life_.leave();
   }
 
  private:
   Vcpu& vcpu_;
+  LifeCycle& life_;
 };
 
 }  // namespace
@@ -34,30 +36,32 @@ class Vm::Port final : public AccessPort {
   Port(Vm& vm, VcpuId vcpu) : vm_(vm), vcpu_(vcpu) {}
 
   std::optional<std::uint64_t> read(const exits::MmioRead& access) override {
-    if (!vm_.mmio_.covers(access.addr.raw(), bytes(access.width))) return read_memory(access);
+    if (!vm_.parts_->mmio.covers(access.addr.raw(), bytes(access.width)))
+      return read_memory(access);
     vm_.saw(vcpu_, access);
-    const auto value = vm_.mmio_.read(access.addr.raw(), access.width, vcpu_);
+    const auto value = vm_.parts_->mmio.read(access.addr.raw(), access.width, vcpu_);
     if (value) vm_.answered(vcpu_, *value);
     return value;
   }
 
   bool write(const exits::MmioWrite& access) override {
-    if (!vm_.mmio_.covers(access.addr.raw(), bytes(access.width))) return write_memory(access);
+    if (!vm_.parts_->mmio.covers(access.addr.raw(), bytes(access.width)))
+      return write_memory(access);
     vm_.saw(vcpu_, access);
-    return vm_.mmio_.write(access.addr.raw(), access.width, access.data, vcpu_);
+    return vm_.parts_->mmio.write(access.addr.raw(), access.width, access.data, vcpu_);
   }
 
  private:
   [[nodiscard]] bool may(GuestPhys at, Width width, MappingFlags access) {
-    return vm_.memory_.find(at, bytes(width)) != nullptr &&
-           vm_.memory_.handle_fault(at, access) == FaultOutcome::Populated;
+    return vm_.parts_->memory.find(at, bytes(width)) != nullptr &&
+           vm_.parts_->memory.handle_fault(at, access) == FaultOutcome::Populated;
   }
 
   [[nodiscard]] std::optional<std::uint64_t> read_memory(const exits::MmioRead& access) {
     if (!may(access.addr, access.width, MappingFlags::Read)) return std::nullopt;
     std::array<std::byte, sizeof(std::uint64_t)> buffer{};
     const auto word = std::span(buffer).first(bytes(access.width));
-    if (!vm_.memory_.read(access.addr, word)) return std::nullopt;
+    if (!vm_.parts_->memory.read(access.addr, word)) return std::nullopt;
     return load_le(word, 0, access.width);
   }
 
@@ -66,7 +70,7 @@ class Vm::Port final : public AccessPort {
     std::array<std::byte, sizeof(std::uint64_t)> buffer{};
     const auto word = std::span(buffer).first(bytes(access.width));
     return store_le(word, 0, access.width, access.data) &&
-           vm_.memory_.write(access.addr, word).has_value();
+           vm_.parts_->memory.write(access.addr, word).has_value();
   }
 
   Vm& vm_;
@@ -100,8 +104,10 @@ class Vm::RunLoop final : public ExitHandler {
       return false;
     }
     if (clock.alarm_is_due()) vm_.clock_.fire_due();
-    if (runner_ == nullptr || !runner_->wants_back(clock.retired())) return true;
-    exit = exits::Nothing{};
+    const bool wanted = runner_ != nullptr && runner_->wants_back(clock.retired());
+    if (!wanted && vm_.life_.is_running()) [[likely]]
+      return true;
+    exit = exits::Nothing{};  // dealt with; a VM that was stopped or suspended runs no further
     return false;
   }
 
@@ -115,24 +121,25 @@ class Vm::RunLoop final : public ExitHandler {
 };
 
 Result<ExitReason> Vm::run_vcpu(VcpuId id, VcpuRunner* runner) {
-  if (state_ != VmState::Running) return refuse("run");
+  if (!life_.is_running()) return life_.refuse("run");
   RETRAP_TRY(Vcpu* const vcpu, this->vcpu(id));
   RETRAP_TRY(vcpu->bind());
-  const BoundVcpu bound(*vcpu);
+  const BoundVcpu bound(*vcpu, life_);
   if (clock_.alarm_is_due()) clock_.fire_due();
+  if (!life_.is_running()) return exits::Nothing{};
   RunLoop loop(*this, *vcpu, runner);
   return vcpu->run_with(loop);
 }
 
 bool Vm::makes_progress(VcpuId id) {
-  Progress& progress = progress_[index(id)];
+  Progress& progress = parts_->progress[index(id)];
   const std::uint64_t retired = clock_.retired();
   if (progress.retired != retired) progress = {.retired = retired, .fruitless = 0};
   return ++progress.fruitless <= kMaxFruitlessExits;
 }
 
 ExitReason Vm::no_progress(Vcpu& vcpu) {
-  progress_[index(vcpu.id())] = {};
+  parts_->progress[index(vcpu.id())] = {};
   const ExitReason crash = exits::GuestCrash{.cause = kNoProgress, .address = vcpu.arch().pc()};
   saw(vcpu.id(), crash);
   return crash;
@@ -165,7 +172,7 @@ bool Vm::handle(Vcpu& vcpu, const ExitReason& exit) {
 
 // An architecture that decodes by itself reports the access and not the fault.
 bool Vm::on(Vcpu& vcpu, const exits::MmioRead& read) {
-  if (const auto value = mmio_.read(read.addr.raw(), read.width, vcpu.id())) {
+  if (const auto value = parts_->mmio.read(read.addr.raw(), read.width, vcpu.id())) {
     answered(vcpu.id(), *value);
     vcpu.arch().complete(*value);
   } else {
@@ -176,7 +183,7 @@ bool Vm::on(Vcpu& vcpu, const exits::MmioRead& read) {
 }
 
 bool Vm::on(Vcpu& vcpu, const exits::MmioWrite& write) {
-  if (mmio_.write(write.addr.raw(), write.width, write.data, vcpu.id())) {
+  if (parts_->mmio.write(write.addr.raw(), write.width, write.data, vcpu.id())) {
     vcpu.arch().complete(0);
   } else {
     ++statistics_.aborts;
@@ -186,7 +193,7 @@ bool Vm::on(Vcpu& vcpu, const exits::MmioWrite& write) {
 }
 
 bool Vm::on(Vcpu& vcpu, const exits::SysRegRead& read) {
-  if (const auto value = sysregs_.read(read.addr, Width::Double, vcpu.id())) {
+  if (const auto value = parts_->sysregs.read(read.addr, Width::Double, vcpu.id())) {
     answered(vcpu.id(), *value);
     vcpu.arch().complete(*value);
   } else {
@@ -197,7 +204,7 @@ bool Vm::on(Vcpu& vcpu, const exits::SysRegRead& read) {
 }
 
 bool Vm::on(Vcpu& vcpu, const exits::SysRegWrite& write) {
-  if (sysregs_.write(write.addr, Width::Double, write.value, vcpu.id())) {
+  if (parts_->sysregs.write(write.addr, Width::Double, write.value, vcpu.id())) {
     vcpu.arch().complete(0);
   } else {
     ++statistics_.refused_sysregs;
@@ -208,7 +215,7 @@ bool Vm::on(Vcpu& vcpu, const exits::SysRegWrite& write) {
 
 // Where no device is, a port floats high and swallows what is written: guests probe for devices.
 bool Vm::on(Vcpu& vcpu, const exits::IoRead& read) {
-  const auto value = ports_.read(read.port, read.width, vcpu.id());
+  const auto value = parts_->ports.read(read.port, read.width, vcpu.id());
   if (!value) ++statistics_.unclaimed_ports;
   answered(vcpu.id(), value.value_or(all_ones(read.width)));
   vcpu.arch().complete(value.value_or(all_ones(read.width)));
@@ -216,17 +223,18 @@ bool Vm::on(Vcpu& vcpu, const exits::IoRead& read) {
 }
 
 bool Vm::on(Vcpu& vcpu, const exits::IoWrite& write) {
-  if (!ports_.write(write.port, write.width, write.data, vcpu.id())) ++statistics_.unclaimed_ports;
+  if (!parts_->ports.write(write.port, write.width, write.data, vcpu.id()))
+    ++statistics_.unclaimed_ports;
   vcpu.arch().complete(0);
   return true;
 }
 
 bool Vm::on(Vcpu& vcpu, const exits::NestedPageFault& fault) {
-  if (mmio_.covers(fault.addr.raw(), 1)) {
+  if (parts_->mmio.covers(fault.addr.raw(), 1)) {
     emulate(vcpu, fault);
     return true;
   }
-  switch (memory_.handle_fault(fault.addr, fault.access_flags)) {
+  switch (parts_->memory.handle_fault(fault.addr, fault.access_flags)) {
     case FaultOutcome::Populated: ++statistics_.populated; break;
     case FaultOutcome::Permission:
     case FaultOutcome::Unmapped:
@@ -264,7 +272,7 @@ void Vm::report(VcpuId id, const ExitReason& exit) {
                       .vcpu = id,
                       .sequence = sequence_++,
                       .retired = clock_.retired(),
-                      .pc = vcpus_[index(id)].arch().pc(),
+                      .pc = parts_->vcpus[index(id)].arch().pc(),
                       .reason = exit});
 }
 

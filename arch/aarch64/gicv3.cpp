@@ -31,6 +31,13 @@ void Gicv3::set_line(std::uint32_t line, bool level) {
   update();
 }
 
+// As a write to GICD_ISPENDR has it: a level-sensitive SPI stays pending until it is taken.
+void Gicv3::pulse(std::uint32_t line) {
+  if (!has_line(line)) return;
+  state_.latch(0, line);
+  update();
+}
+
 void Gicv3::set_private_line(std::uint32_t cpu, std::uint32_t intid, bool level) {
   state_.set_level(cpu, intid, level);
   update();

@@ -29,6 +29,7 @@ class Gicv3 final : public InterruptController {
 
   // Inputs. SPIs are lines 32-255.
   void set_line(std::uint32_t line, bool level) override;
+  void pulse(std::uint32_t line) override;
   [[nodiscard]] bool has_line(std::uint32_t line) const override {
     return line >= kPrivateInterrupts && line < kInterrupts;
   }

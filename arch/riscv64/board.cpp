@@ -74,6 +74,10 @@ void RiscvBoard::Interrupts::set_line(std::uint32_t line, bool level) {
   board_.plic_->set_line(line, level);
 }
 
+void RiscvBoard::Interrupts::pulse(std::uint32_t line) {
+  board_.plic_->pulse(line);
+}
+
 bool RiscvBoard::Interrupts::has_line(std::uint32_t line) const {
   return board_.plic_->has_line(line);
 }

@@ -47,6 +47,7 @@ class RiscvBoard final : public Board, SbiHarts {
    public:
     explicit Interrupts(RiscvBoard& board) : board_(board) {}
     void set_line(std::uint32_t line, bool level) override;
+    void pulse(std::uint32_t line) override;
     [[nodiscard]] bool has_line(std::uint32_t line) const override;
     [[nodiscard]] Result<> inject(VcpuId vcpu, std::uint64_t vector) override;
 

@@ -121,7 +121,7 @@ void Plic::complete(const Context& context, std::uint64_t source) {
   Source& completed = sources_[source];
   if (!is_enabled(context, static_cast<std::uint32_t>(source)) || !completed.in_service) return;
   completed.in_service = false;
-  completed.pending = completed.edge ? completed.latched : completed.level;
+  completed.pending = completed.latched || (!completed.edge && completed.level);
   completed.latched = false;
 }
 
@@ -136,6 +136,13 @@ void Plic::set_line(std::uint32_t line, bool level) {
     return;
   }
   if (source.edge ? rises : level) source.pending = true;
+  update();
+}
+
+void Plic::pulse(std::uint32_t line) {
+  if (!has_line(line)) return;
+  Source& source = sources_[line];
+  (source.in_service ? source.latched : source.pending) = true;
   update();
 }
 

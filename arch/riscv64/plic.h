@@ -41,6 +41,7 @@ class Plic final : public Device, public InterruptController {
   void digest(Digest& into) const override;
 
   void set_line(std::uint32_t line, bool level) override;
+  void pulse(std::uint32_t line) override;
   [[nodiscard]] bool has_line(std::uint32_t line) const override {
     return line != 0 && line < kSources;
   }

@@ -26,6 +26,15 @@ void Interrupts::set_line(std::uint32_t line, bool level) {
   ioapic_.set_pin(line == kTimerLine ? 2 : line, level);
 }
 
+// An 8259 forgets an edge whose line falls before it is acknowledged: an ISA line stays up until
+// the next pulse.
+void Interrupts::pulse(std::uint32_t line) {
+  if (!has_line(line)) return;
+  set_line(line, false);
+  set_line(line, true);
+  if (line >= kIsaLines) set_line(line, false);
+}
+
 Result<> Interrupts::inject(VcpuId vcpu, std::uint64_t vector) {
   const std::uint32_t cpu = index(vcpu);
   if (cpu >= apics_.count()) {

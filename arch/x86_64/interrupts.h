@@ -21,6 +21,7 @@ class Interrupts final : public InterruptController {
   Interrupts& operator=(const Interrupts&) = delete;
 
   void set_line(std::uint32_t line, bool level) override;
+  void pulse(std::uint32_t line) override;
   [[nodiscard]] bool has_line(std::uint32_t line) const override;
   /// Vectors 16 to 255, and 2 for NMI. Where the local APIC is off, the vector arrives as from an
   /// 8259A: whatever the priorities, without an EOI.

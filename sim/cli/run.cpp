@@ -138,7 +138,8 @@ Status status_of(StopReason reason) {
     case StopReason::BudgetSpent: return Status::BudgetSpent;
     case StopReason::Crashed:
     case StopReason::Deadlocked:
-    case StopReason::Reset:       return Status::GuestFailed;
+    case StopReason::Reset:
+    case StopReason::Paused:      return Status::GuestFailed;
   }
   return Status::GuestFailed;
 }

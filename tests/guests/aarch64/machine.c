@@ -13,7 +13,13 @@ enum : u64 {
   kPsciSystemOff = 0x84000008,
   kPsciSystemReset = 0x84000009,
 };
-enum : u32 { kIpiIntid = 1, kTimerIntid = 27, kUartIntid = 33, kSpuriousIntid = 1023 };
+enum : u32 {
+  kIpiIntid = 1,
+  kTimerIntid = 27,
+  kUartIntid = 33,
+  kDeviceLine = 40,
+  kSpuriousIntid = 1023,
+};
 
 static int console_ready;
 
@@ -61,6 +67,12 @@ void interrupts_init(void) {
   WRITE_SYSTEM_REGISTER("icc_pmr_el1", 0xff);
   WRITE_SYSTEM_REGISTER("icc_igrpen1_el1", 1);
   barrier();
+}
+
+void device_listen(void) {
+  write8(kGicd + 0x400 + kDeviceLine, 0xa0);
+  write64(kGicd + 0x6000 + 8 * kDeviceLine, 0);
+  write32(kGicd + 0x104, 1u << (kDeviceLine - 32));
 }
 
 void irq_on(void) {
@@ -111,6 +123,8 @@ void take_interrupt(void) {
       ++input_count;
     }
     write32(kUartClear, 0x7ff);
+  } else if (intid == kDeviceLine) {
+    ++device_count;
   } else {
     ++strange_interrupts;
   }
@@ -133,6 +147,20 @@ int second_cpu_is_on(void) {
 
 u64 hypercall(u64 number, u64 first, u64 second, u64 third) {
   return hvc(number, first, second, third);
+}
+
+u64 hypercall4(u64 number, u64 first, u64 second, u64 third, u64 fourth) {
+  register u64 x0 __asm__("x0") = number;
+  register u64 x1 __asm__("x1") = first;
+  register u64 x2 __asm__("x2") = second;
+  register u64 x3 __asm__("x3") = third;
+  register u64 x4 __asm__("x4") = fourth;
+  __asm__ volatile("hvc #0"
+                   : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3), "+r"(x4)
+                   :
+                   : "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16",
+                     "x17", "memory");
+  return x0;
 }
 
 void sync_code(u64 at, u64 bytes) {

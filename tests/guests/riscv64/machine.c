@@ -7,6 +7,7 @@ enum : u64 {
   kPlicEnable = kPlic + 0x2000,
   kPlicContext = kPlic + 0x200000,
   kUartSource = 10,
+  kDeviceLine = 11,
   kSbiTime = 0x54494d45,
   kSbiIpi = 0x735049,
   kSbiReset = 0x53525354,
@@ -59,6 +60,11 @@ void interrupts_init(void) {
   WRITE_CSR("sie", 1 << kSoftware | 1 << kTimer | 1 << kExternal);
 }
 
+void device_listen(void) {
+  write32(kPlic + 4 * kDeviceLine, 1);
+  write32(kPlicEnable + 0x80 * context(), 1u << kUartSource | 1u << kDeviceLine);
+}
+
 void irq_on(void) {
   __asm__ volatile("csrsi sstatus, 2\n nop" : : : "memory");
 }
@@ -97,6 +103,8 @@ void take_interrupt(u64 cause) {
         input_byte = (char)read8(kUart);
         ++input_count;
       }
+    } else if (source == kDeviceLine) {
+      ++device_count;
     } else {
       ++strange_interrupts;
     }
@@ -124,6 +132,17 @@ int second_cpu_is_on(void) {
 
 u64 hypercall(u64 number, u64 first, u64 second, u64 third) {
   return sbi(kHypercallExtension, number, first, second, third).error;
+}
+
+u64 hypercall4(u64 number, u64 first, u64 second, u64 third, u64 fourth) {
+  register u64 a0 __asm__("a0") = first;
+  register u64 a1 __asm__("a1") = second;
+  register u64 a2 __asm__("a2") = third;
+  register u64 a3 __asm__("a3") = fourth;
+  register u64 a6 __asm__("a6") = number;
+  register u64 a7 __asm__("a7") = kHypercallExtension;
+  __asm__ volatile("ecall" : "+r"(a0), "+r"(a1) : "r"(a2), "r"(a3), "r"(a6), "r"(a7) : "memory");
+  return a0;
 }
 
 void sync_code(u64 at, u64 bytes) {

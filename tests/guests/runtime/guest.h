@@ -101,6 +101,7 @@ extern volatile u64 timer_ticks;
 extern volatile u64 ipi_count;
 extern volatile u64 input_count;
 extern volatile char input_byte;
+extern volatile u64 device_count;
 extern volatile u64 strange_interrupts;
 
 #include "platform.h"

@@ -18,6 +18,10 @@ void irq_off(void);
 /// Sleeps until an interrupt and takes it. Interrupts are off before and after.
 void idle(void);
 
+/// Takes the interrupts of line kDeviceLine (x86_64: GSI 5, aarch64: INTID 40, riscv64: source 11),
+/// counted in device_count. After interrupts_init().
+void device_listen(void);
+
 /// One interrupt after about `microseconds`.
 void timer_arm(u64 microseconds);
 /// The timer's interrupt waits to be taken.
@@ -26,6 +30,7 @@ void send_ipi_to_self(void);
 
 /// Hypercall `number`: the result as the architecture returns it.
 u64 hypercall(u64 number, u64 first, u64 second, u64 third);
+u64 hypercall4(u64 number, u64 first, u64 second, u64 third, u64 fourth);
 
 // A second CPU. `second_main` of the program runs on it; 0: it was started.
 u64 start_second_cpu(u64 stack);

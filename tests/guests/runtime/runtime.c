@@ -8,6 +8,7 @@ volatile u64 timer_ticks;
 volatile u64 ipi_count;
 volatile u64 input_count;
 volatile char input_byte;
+volatile u64 device_count;
 volatile u64 strange_interrupts;
 
 void* memset(void* to, int byte, u64 bytes);

@@ -14,7 +14,7 @@ enum : u16 {
   kPitCommand = 0x43,
 };
 enum : u64 { kLocalApic = 0xfee00000, kApicEoi = 0xb0, kApicSpurious = 0xf0, kApicIcr = 0x300 };
-enum : u64 { kPitHz = 1193182, kIpiVector = 0x41, kSpuriousVector = 0xff };
+enum : u64 { kPitHz = 1193182, kIpiVector = 0x41, kSpuriousVector = 0xff, kDeviceLine = 5 };
 
 static int console_ready;
 
@@ -65,6 +65,10 @@ void interrupts_init(void) {
   apic_write(0x80, 0);
   apic_write(kApicSpurious, 0x100 | kSpuriousVector);
   apic_write(0x350, 0x700);  // LINT0: the PIC
+}
+
+void device_listen(void) {
+  out8(kPicData1, 0xee & ~(1 << kDeviceLine));
 }
 
 void irq_on(void) {
@@ -130,13 +134,17 @@ int second_cpu_is_on(void) {
   return second_is_off == 0;
 }
 
-u64 hypercall(u64 number, u64 first, u64 second, u64 third) {
+u64 hypercall4(u64 number, u64 first, u64 second, u64 third, u64 fourth) {
   u64 result = number;
   __asm__ volatile("vmmcall"
                    : "+a"(result)
-                   : "D"(first), "S"(second), "d"(third), "c"(0ul)
+                   : "D"(first), "S"(second), "d"(third), "c"(fourth)
                    : "memory", "r8", "r9", "r10", "r11");
   return result;
+}
+
+u64 hypercall(u64 number, u64 first, u64 second, u64 third) {
+  return hypercall4(number, first, second, third, 0);
 }
 
 void sync_code(u64 at, u64 bytes) {
@@ -191,6 +199,9 @@ int handle_interrupt(struct trap_frame* frame) {
       input_byte = (char)in8(kCom1);
       ++input_count;
     }
+    out8(kPicCommand1, 0x20);
+  } else if (frame->vector == kPicBase + kDeviceLine) {
+    ++device_count;
     out8(kPicCommand1, 0x20);
   } else if (frame->vector == kIpiVector) {
     ++ipi_count;
