@@ -37,36 +37,36 @@ template <class D, std::size_t N>
   return true;
 }
 
-/// The row at `offset`, or why the access cannot be: an offset inside a register is no register.
+/// The row at `offset`, or null: an offset inside a register is no register.
 template <class D, std::size_t N>
-[[nodiscard]] constexpr IoResult<const Register<D>*> find_register(
-    const std::array<Register<D>, N>& table, std::uint64_t offset, Width width, WidthRule rule) {
+[[nodiscard]] constexpr const Register<D>* find_register(const std::array<Register<D>, N>& table,
+                                                         std::uint64_t offset) {
   for (const Register<D>& row : table) {
-    if (row.offset != offset) continue;
-    if (!rule.takes(width)) return tl::unexpected(IoError::BadWidth);
-    return &row;
+    if (row.offset == offset) return &row;
   }
-  return tl::unexpected(IoError::NoRegister);
+  return nullptr;
 }
 
 template <class D, std::size_t N>
 [[nodiscard]] IoResult<std::uint64_t> read_register(D& device,
                                                     const std::array<Register<D>, N>& table,
                                                     const Access& access, WidthRule rule) {
-  const auto row = find_register(table, access.offset, access.width, rule);
-  if (!row) return tl::unexpected(row.error());
-  if ((*row)->read == nullptr) return tl::unexpected(IoError::WriteOnly);
-  return truncate((device.*(*row)->read)(), access.width);
+  const Register<D>* const row = find_register(table, access.offset);
+  if (row == nullptr) return tl::unexpected(IoError::NoRegister);
+  if (!rule.takes(access.width)) return tl::unexpected(IoError::BadWidth);
+  if (row->read == nullptr) return tl::unexpected(IoError::WriteOnly);
+  return truncate((device.*row->read)(), access.width);
 }
 
 /// A write narrower than the register has zeroes above.
 template <class D, std::size_t N>
 [[nodiscard]] IoResult<> write_register(D& device, const std::array<Register<D>, N>& table,
                                         const Access& access, std::uint64_t value, WidthRule rule) {
-  const auto row = find_register(table, access.offset, access.width, rule);
-  if (!row) return tl::unexpected(row.error());
-  if ((*row)->write == nullptr) return tl::unexpected(IoError::ReadOnly);
-  (device.*(*row)->write)(truncate(value, access.width));
+  const Register<D>* const row = find_register(table, access.offset);
+  if (row == nullptr) return tl::unexpected(IoError::NoRegister);
+  if (!rule.takes(access.width)) return tl::unexpected(IoError::BadWidth);
+  if (row->write == nullptr) return tl::unexpected(IoError::ReadOnly);
+  (device.*row->write)(truncate(value, access.width));
   return {};
 }
 

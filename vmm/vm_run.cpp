@@ -38,7 +38,7 @@ class Vm::Port final : public AccessPort {
   std::optional<std::uint64_t> read(const exits::MmioRead& access) override {
     if (!vm_.parts_->mmio.covers(access.addr.raw(), bytes(access.width)))
       return read_memory(access);
-    vm_.saw(vcpu_, access);
+    saw(access);
     const auto value = vm_.parts_->mmio.read(access.addr.raw(), access.width, vcpu_);
     if (value) vm_.answered(vcpu_, *value);
     return value;
@@ -47,11 +47,19 @@ class Vm::Port final : public AccessPort {
   bool write(const exits::MmioWrite& access) override {
     if (!vm_.parts_->mmio.covers(access.addr.raw(), bytes(access.width)))
       return write_memory(access);
-    vm_.saw(vcpu_, access);
+    saw(access);
     return vm_.parts_->mmio.write(access.addr.raw(), access.width, access.data, vcpu_);
   }
 
  private:
+  template <class Exit>
+  void saw(const Exit& access) {
+    // Not as an ExitReason unless somebody wants one.
+    ++vm_.statistics_.exits[ExitReason(std::in_place_type<Exit>).index()];
+    if (vm_.observer_ != nullptr) [[unlikely]]
+      vm_.report(vcpu_, access);
+  }
+
   [[nodiscard]] bool may(GuestPhys at, Width width, MappingFlags access) {
     return vm_.parts_->memory.find(at, bytes(width)) != nullptr &&
            vm_.parts_->memory.handle_fault(at, access) == FaultOutcome::Populated;

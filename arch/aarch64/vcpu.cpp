@@ -47,7 +47,7 @@ class Aarch64Vcpu::Turn final : public RawExitHandler {
   /// Whether the guest can go on at all.
   [[nodiscard]] bool goes_on() {
     while (vcpu_.crash_) {
-      if (!goes_on_after(*vcpu_.crash_)) return false;
+      if (!goes_on_after(ExitReason(*vcpu_.crash_))) return false;
     }
     return true;
   }
@@ -55,7 +55,8 @@ class Aarch64Vcpu::Turn final : public RawExitHandler {
   [[nodiscard]] const ExitReason& last() const { return last_; }
 
  private:
-  [[nodiscard]] bool goes_on_after(ExitReason exit) {
+  // By reference: a copy of what has just been written piece by piece is slow.
+  [[nodiscard]] bool goes_on_after(ExitReason&& exit) {
     if (handler_.handle(exit)) return true;
     last_ = exit;
     return false;
@@ -205,7 +206,7 @@ ExitReason Aarch64Vcpu::on_abort() {
   if (!on_walk && fetch) access = MappingFlags::Execute;
   if (!on_walk && !fetch && (iss & abort_iss::kWnR) != 0) access = MappingFlags::Write;
   const std::uint64_t in_page = on_walk ? 0 : exit_->far & low_bits(12);
-  return exits::NestedPageFault{.addr = GuestPhys(page | in_page), .access_flags = access};
+  return ExitReason(std::in_place_type<exits::NestedPageFault>, GuestPhys(page | in_page), access);
 }
 
 void Aarch64Vcpu::complete(std::uint64_t value) {

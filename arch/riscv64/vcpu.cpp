@@ -93,7 +93,8 @@ class Vcpu::Turn final : public RawExitHandler {
   [[nodiscard]] const ExitReason& last() const { return last_; }
 
  private:
-  [[nodiscard]] bool goes_on_after(ExitReason exit) {
+  // By reference: a copy of what has just been written piece by piece is slow.
+  [[nodiscard]] bool goes_on_after(ExitReason&& exit) {
     if (handler_.handle(exit)) return true;
     last_ = exit;
     return false;
@@ -159,7 +160,8 @@ ExitReason Vcpu::on_guest_page_fault(const RawExit& exit) const {
   } else if (exit.scause == static_cast<std::uint64_t>(Cause::StoreGuestPageFault)) {
     flags = is_amo(exit.htinst) ? MappingFlags::Read | MappingFlags::Write : MappingFlags::Write;
   }
-  return exits::NestedPageFault{.addr = GuestPhys(exit.htval << 2 | low), .access_flags = flags};
+  return ExitReason(std::in_place_type<exits::NestedPageFault>, GuestPhys(exit.htval << 2 | low),
+                    flags);
 }
 
 ExitReason Vcpu::on_ecall() {
@@ -223,16 +225,18 @@ ExitReason Vcpu::on_csr(const CsrInstruction& access, std::uint32_t word, Privil
       csr_privilege(access.csr) > static_cast<unsigned>(privilege)) {
     return illegal_instruction(word);
   }
-  csr_access_ = CsrAccess{.instruction = access, .word = word};
-  if (access.reads()) return exits::SysRegRead{.addr = access.csr, .reg = access.rd};
+  csr_access_.emplace(access, word);
+  if (access.reads()) {
+    return ExitReason(std::in_place_type<exits::SysRegRead>, access.csr, access.rd);
+  }
   csr_access_->write_is_due = true;
   return csr_write();
 }
 
 ExitReason Vcpu::csr_write() const {
   const CsrInstruction& access = csr_access_->instruction;
-  return exits::SysRegWrite{.addr = access.csr,
-                            .value = access.apply(csr_access_->old, operand(access))};
+  return ExitReason(std::in_place_type<exits::SysRegWrite>, access.csr,
+                    access.apply(csr_access_->old, operand(access)));
 }
 
 std::uint64_t Vcpu::operand(const CsrInstruction& access) const {
@@ -258,9 +262,9 @@ void Vcpu::complete(std::uint64_t value) {
       return;
     }
   }
-  const CsrAccess done = *csr_access_;
+  const CsrInstruction& done = csr_access_->instruction;
+  if (done.reads()) cpu_.set_x(done.rd, csr_access_->old);
   csr_access_.reset();
-  if (done.instruction.reads()) cpu_.set_x(done.instruction.rd, done.old);
   retire(4);
 }
 

@@ -53,55 +53,92 @@ void PrintTo(const Summary& s, std::ostream* out) {
   *out << s.retired << " instructions, " << s.exits << " exits, digest " << s.digest;
 }
 
-/// Runs the mix with a stop every `stride` instructions; with `interrupts`, the input rises every
-/// 97 instructions and falls when the vector (hvc #0x55) is reached.
-Summary run_mix(std::uint64_t stride, bool interrupts) {
-  SmallMachine m(kMix);
-  Cpu& cpu = m.cpu();
-  m.load(SmallMachine::kVectors + 0x200,
-         {{"add x15, x15, #1", 0x910005ef}, {"nop", 0xd503201f}, {"eret", 0xd69f03e0}});
-  m.load(SmallMachine::kVectors + 0x280,
-         {{"add x15, x15, #1", 0x910005ef}, {"hvc #0x55", 0xd4000aa2}, {"eret", 0xd69f03e0}});
-  cpu.set_x(20, SmallMachine::kDevice);
-  cpu.set_x(21, SmallMachine::kData + 0x40);
-  cpu.set_pstate(pstate::kEl1h | pstate::kD | pstate::kA | pstate::kF);
-  Digest digest;
-  Summary summary;
-  std::uint64_t next_interrupt = interrupts ? 97 : kForEver;
-  std::uint64_t next_stop = stride;
-  for (;;) {
-    if (m.clock.retired() >= next_interrupt) {
-      cpu.set_virtual_irq(true);
-      next_interrupt = kForEver;
+/// The mix with a stop every `stride` instructions; with `interrupts`, the input rises every 97
+/// instructions and falls when the vector (hvc #0x55) is reached.
+class TheMixAtWork final : public RawExitHandler {
+ public:
+  TheMixAtWork(std::uint64_t stride, bool interrupts)
+      : stride_(stride), next_interrupt_(interrupts ? 97 : kForEver), next_stop_(stride) {
+    m_.load(SmallMachine::kVectors + 0x200,
+            {{"add x15, x15, #1", 0x910005ef}, {"nop", 0xd503201f}, {"eret", 0xd69f03e0}});
+    m_.load(SmallMachine::kVectors + 0x280,
+            {{"add x15, x15, #1", 0x910005ef}, {"hvc #0x55", 0xd4000aa2}, {"eret", 0xd69f03e0}});
+    cpu_.set_x(20, SmallMachine::kDevice);
+    cpu_.set_x(21, SmallMachine::kData + 0x40);
+    cpu_.set_pstate(pstate::kEl1h | pstate::kD | pstate::kA | pstate::kF);
+  }
+
+  /// Every exit is dealt with after run() has returned.
+  Summary run_outside() {
+    do {
+      set_stop();
+    } while (deal_with(cpu_.run()));
+    return summary();
+  }
+  /// The CPU calls from where it finds the exit.
+  Summary run_inside() {
+    set_stop();
+    (void)cpu_.run_with(*this);
+    return summary();
+  }
+
+  bool handle(const RawExit& exit) override {
+    const bool goes_on = deal_with(exit);
+    set_stop();
+    return goes_on;
+  }
+
+ private:
+  void set_stop() {
+    if (m_.clock.retired() >= next_interrupt_) {
+      cpu_.set_virtual_irq(true);
+      next_interrupt_ = kForEver;
     }
-    const RawExit exit = m.run_to(std::min(next_stop, next_interrupt));
+    m_.clock.set_slice_end(std::min(next_stop_, next_interrupt_));
+  }
+
+  [[nodiscard]] bool deal_with(const RawExit& exit) {
     if (exit.kind == RawExit::Kind::Stopped) {
-      while (next_stop <= m.clock.retired()) next_stop += stride;
-      continue;
+      while (next_stop_ <= m_.clock.retired()) next_stop_ += stride_;
+      return true;
     }
-    ++summary.exits;
-    for (const std::uint64_t word : {exit.esr, exit.far, cpu.pc(), m.clock.retired()}) {
-      digest.add(word);
+    ++exits_;
+    for (const std::uint64_t word : {exit.esr, exit.far, cpu_.pc(), m_.clock.retired()}) {
+      digest_.add(word);
     }
-    if (exit.kind != RawExit::Kind::Trap || hvc_of(exit) == 0x77u || summary.exits > 10'000) break;
+    if (exit.kind != RawExit::Kind::Trap || hvc_of(exit) == 0x77u || exits_ > 10'000) return false;
     if (hvc_of(exit) == 0x55u) {
-      cpu.set_virtual_irq(false);
-      next_interrupt = m.clock.retired() + 97;
-      digest.add(cpu.sysreg(SysReg::ELR_EL1));
+      cpu_.set_virtual_irq(false);
+      next_interrupt_ = m_.clock.retired() + 97;
+      digest_.add(cpu_.sysreg(SysReg::ELR_EL1));
     } else {
       if (class_of(exit.esr) == ExceptionClass::SysReg) {
-        cpu.set_x(sysreg_iss::rt(iss_of(exit.esr)), m.clock.retired());
+        cpu_.set_x(sysreg_iss::rt(iss_of(exit.esr)), m_.clock.retired());
       }
-      cpu.retire();
+      cpu_.retire();
     }
+    return true;
   }
-  for (unsigned i = 0; i < 31; ++i) digest.add(cpu.x(i));
-  digest.add(cpu.sp());
-  digest.add(cpu.pstate());
-  m.space.digest(digest);
-  summary.retired = m.clock.retired();
-  summary.digest = digest.value();
-  return summary;
+
+  [[nodiscard]] Summary summary() {
+    for (unsigned i = 0; i < 31; ++i) digest_.add(cpu_.x(i));
+    digest_.add(cpu_.sp());
+    digest_.add(cpu_.pstate());
+    m_.space.digest(digest_);
+    return {.retired = m_.clock.retired(), .exits = exits_, .digest = digest_.value()};
+  }
+
+  SmallMachine m_{kMix};
+  Cpu& cpu_ = m_.cpu();
+  Digest digest_;
+  std::uint64_t exits_ = 0;
+  std::uint64_t stride_;
+  std::uint64_t next_interrupt_;
+  std::uint64_t next_stop_;
+};
+
+Summary run_mix(std::uint64_t stride, bool interrupts) {
+  return TheMixAtWork(stride, interrupts).run_outside();
 }
 
 class AStride : public ::testing::TestWithParam<std::uint64_t> {};
@@ -112,8 +149,13 @@ TEST_P(AStride, ChangesNothing) {
 TEST_P(AStride, ChangesNothingWithInterrupts) {
   EXPECT_EQ(run_mix(GetParam(), true), run_mix(kForEver, true));
 }
+TEST_P(AStride, ChangesNothingWhereExitsAreDealtWithInside) {
+  EXPECT_EQ(TheMixAtWork(GetParam(), false).run_inside(), run_mix(kForEver, false));
+  EXPECT_EQ(TheMixAtWork(GetParam(), true).run_inside(), run_mix(kForEver, true));
+}
 INSTANTIATE_TEST_SUITE_P(OfInstructions, AStride,
-                         ::testing::Values(1, 2, 3, 4, 5, 7, 11, 13, 17, 29, 31, 64, 101, 256));
+                         ::testing::Values(1, 2, 3, 4, 5, 7, 11, 13, 17, 29, 31, 64, 101, 256,
+                                           kForEver));
 
 TEST(TheMix, EndsWithItsHypercall) {
   const Summary summary = run_mix(kForEver, true);

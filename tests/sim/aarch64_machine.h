@@ -153,6 +153,16 @@ class SmallMachine {
   std::unique_ptr<CpuSet> set_;
 };
 
+/// Deals with exits as it is told.
+class Answers final : public RawExitHandler {
+ public:
+  explicit Answers(std::function<bool(const RawExit&)> answer) : answer_(std::move(answer)) {}
+  bool handle(const RawExit& exit) override { return answer_(exit); }
+
+ private:
+  std::function<bool(const RawExit&)> answer_;
+};
+
 /// The immediate of an HVC exit, or nothing.
 [[nodiscard]] inline std::optional<unsigned> hvc_of(const RawExit& exit) {
   if (exit.kind != RawExit::Kind::Trap || class_of(exit.esr) != ExceptionClass::Hvc64) {

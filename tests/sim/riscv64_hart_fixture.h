@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <vector>
@@ -39,6 +40,16 @@ enum Register : unsigned {
 inline std::uint64_t code(Cause cause) {
   return static_cast<std::uint64_t>(cause);
 }
+
+/// Deals with exits as it is told.
+class Answers final : public RawExitHandler {
+ public:
+  explicit Answers(std::function<bool(const RawExit&)> answer) : answer_(std::move(answer)) {}
+  bool handle(const RawExit& exit) override { return answer_(exit); }
+
+ private:
+  std::function<bool(const RawExit&)> answer_;
+};
 
 /// RAM at 0x8000'0000, code at its start, data at kData; nothing anywhere else. The guest's trap
 /// handler, where a test wants one, is at kHandler.

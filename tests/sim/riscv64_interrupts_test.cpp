@@ -7,6 +7,7 @@ namespace retrap::riscv64 {
 namespace {
 
 using test::AHart;
+using test::Answers;
 using test::code;
 using test::Code;
 using test::kA0;
@@ -236,19 +237,27 @@ class AHartInSteps : public AHart, public ::testing::WithParamInterface<std::uin
     cpu_->set_x(test::kS1, kRounds);
   }
 
+  enum class Exits : std::uint8_t { Outside, Inside };  ///< of the engine
+
   /// Every exit but the stops, as one number.
-  std::uint64_t run_to_the_end(std::uint64_t step) {
+  std::uint64_t run_to_the_end(std::uint64_t step, Exits where = Exits::Outside) {
     Digest digest;
-    for (unsigned exits = 0; exits < 1'000'000;) {
-      const RawExit exit = run(step);
-      if (exit.scause == kTimer) continue;
-      ++exits;
+    Answers answers([&](const RawExit& exit) {
+      clock_.set_slice_end(retired() + step);
+      if (exit.scause == kTimer) return true;
       for (const std::uint64_t word : {exit.scause, exit.sepc, exit.stval, exit.htval, exit.htinst,
                                        retired(), x(kA0), x(kS0)}) {
         digest.add(word);
       }
-      if (exit.scause == code(Cause::EcallFromVs)) break;
+      if (exit.scause == code(Cause::EcallFromVs)) return false;
       skip();
+      return true;
+    });
+    clock_.set_slice_end(step);
+    if (where == Exits::Inside) {
+      (void)cpu_->run_with(answers);
+    } else {
+      while (answers.handle(cpu_->run())) continue;
     }
     cpu_->digest(digest);
     space_.digest(digest);
@@ -268,6 +277,17 @@ TEST_P(AHartInSteps, DoesTheSameAsInOneGo) {
   } other;
   other.set_up();
   EXPECT_EQ(other.run_to_the_end(kNever / 2), stepped);
+}
+
+TEST_P(AHartInSteps, DoesTheSameWhereExitsAreDealtWithInside) {
+  set_up();
+  const std::uint64_t inside = run_to_the_end(GetParam(), Exits::Inside);
+
+  struct Other final : AHartInSteps {
+    void TestBody() override {}
+  } other;
+  other.set_up();
+  EXPECT_EQ(other.run_to_the_end(kNever / 2), inside);
 }
 
 INSTANTIATE_TEST_SUITE_P(OfEverySize, AHartInSteps, ::testing::Values(1, 2, 3, 5, 7, 13, 50, 1000));

@@ -46,26 +46,29 @@ constexpr std::array<Register<Ns16550>, 8> Ns16550::kRegisters = {{
 // clang-format on
 
 // Registers are bytes. Where they lie further apart, an access may be as wide as the distance.
-IoResult<Access> Ns16550::on_chip(const Access& access) const {
+std::optional<IoError> Ns16550::misses_chip(const Access& access) const {
   const std::uint64_t stride = std::uint64_t{1} << options_.register_shift;
-  if (access.offset % stride != 0) return tl::unexpected(IoError::NoRegister);
-  if (bytes(access.width) > stride) return tl::unexpected(IoError::BadWidth);
-  Access inner = access;
-  inner.offset = access.offset / stride;
-  inner.width = Width::Byte;
-  return inner;
+  if (access.offset % stride != 0) return IoError::NoRegister;
+  if (bytes(access.width) > stride) return IoError::BadWidth;
+  return std::nullopt;
+}
+
+Access Ns16550::on_chip(const Access& access) const {
+  return {.offset = access.offset >> options_.register_shift,
+          .width = Width::Byte,
+          .vcpu = access.vcpu,
+          .now_ns = access.now_ns};
 }
 
 IoResult<std::uint64_t> Ns16550::read(const Access& access) {
   static_assert(is_sorted(kRegisters));
-  return on_chip(access).and_then(
-      [&](const Access& inner) { return read_register(*this, kRegisters, inner, kByteOnly); });
+  if (const auto error = misses_chip(access)) return tl::unexpected(*error);
+  return read_register(*this, kRegisters, on_chip(access), kByteOnly);
 }
 
 IoResult<> Ns16550::write(const Access& access, std::uint64_t value) {
-  return on_chip(access).and_then([&](const Access& inner) {
-    return write_register(*this, kRegisters, inner, value, kByteOnly);
-  });
+  if (const auto error = misses_chip(access)) return tl::unexpected(*error);
+  return write_register(*this, kRegisters, on_chip(access), value, kByteOnly);
 }
 
 bool Ns16550::receive(std::uint8_t byte) {

@@ -1,6 +1,8 @@
 // The 16550A UART (National Semiconductor PC16550D), on ports or in memory.
 #pragma once
 
+#include <optional>
+
 #include "vmm/console.h"
 #include "vmm/devices/receive_fifo.h"
 #include "vmm/register_table.h"
@@ -49,8 +51,10 @@ class Ns16550 final : public Device {
 
   static const std::array<Register<Ns16550>, 8> kRegisters;
 
-  /// The access as the chip sees it, or why it does not.
-  [[nodiscard]] IoResult<Access> on_chip(const Access& access) const;
+  /// Why the chip does not see the access, or nothing.
+  [[nodiscard]] std::optional<IoError> misses_chip(const Access& access) const;
+  /// The access as the chip sees it.
+  [[nodiscard]] Access on_chip(const Access& access) const;
   [[nodiscard]] bool has_divisor_latch() const { return (state_.line_control & 0x80) != 0; }
   [[nodiscard]] bool has_fifo() const { return (state_.fifo_control & 1) != 0; }
   [[nodiscard]] std::size_t trigger() const;

@@ -91,36 +91,35 @@ Mmu::GuestPage Mmu::g_stage(std::uint64_t gpa, std::uint8_t wanted) {
   return cached;
 }
 
-Mmu::Walk Mmu::walk(std::uint64_t va, AccessKind access, const VsContext& context, bool mark) {
-  Walk out;
+void Mmu::walk(std::uint64_t va, AccessKind access, const VsContext& context, bool mark,
+               Walk& out) {
   Tables tables(*this, mark);
   out.first = walk_vs_stage(context, va, access, tables);
   Translated& result = out.result;
-  result.gpa = out.first.gpa;
+  result = {.gpa = out.first.gpa};
   if (out.first.kind == VsWalk::Kind::PageFault) {
     result.cause = page_fault(access);
-    return out;
+    return;
   }
   if (out.first.kind != VsWalk::Kind::Ok) {
     result.implicit = true;
     result.implicit_write = out.first.kind == VsWalk::Kind::ImplicitWrite;
     result.cause = tables.outside() ? access_fault(access) : guest_page_fault(access);
-    return out;
+    return;
   }
   const GuestPage page = g_stage(out.first.gpa, right_of(access));
   if ((page.rights & right_of(access)) == 0) {
     result.cause = guest_page_fault(access);
-    return out;
+    return;
   }
   if (!memory_.contains(HostPhys(page.hpa), kPageSize)) {
     result.cause = access_fault(access);
-    return out;
+    return;
   }
   out.g_rights = page.rights;
   result.ok = true;
   result.rights = out.first.rights & page.rights;
   result.hpa = page.hpa | (va & low_bits(12));
-  return out;
 }
 
 Translated Mmu::translate(std::uint64_t va, AccessKind access, Privilege privilege,
@@ -129,7 +128,9 @@ Translated Mmu::translate(std::uint64_t va, AccessKind access, Privilege privile
                           .privilege = privilege,
                           .sum = (status & bit(18)) != 0,
                           .mxr = (status & bit(19)) != 0};
-  return walk(va, access, context, mark).result;
+  Walk out;
+  walk(va, access, context, mark, out);
+  return out.result;
 }
 
 bool Mmu::walk_and_fill(std::uint64_t va, AccessKind access, Privilege privilege,
@@ -138,15 +139,14 @@ bool Mmu::walk_and_fill(std::uint64_t va, AccessKind access, Privilege privilege
                           .privilege = privilege,
                           .sum = (status & bit(18)) != 0,
                           .mxr = (status & bit(19)) != 0};
-  const Walk walked = walk(va, access, context, true);
-  if (!walked.result.ok) {
-    failure_ = walked.result;
+  walk(va, access, context, true, last_);
+  if (!last_.result.ok) {
     failed_va_ = va;
     failed_access_ = access;
     return false;
   }
-  remember(va, walked);
-  return grant(va, access, walked.result.hpa & kPageMask, walked.result.rights, entry);
+  remember(va, last_);
+  return grant(va, access, last_.result.hpa & kPageMask, last_.result.rights, entry);
 }
 
 void Mmu::remember(std::uint64_t va, const Walk& walk) {

@@ -91,10 +91,10 @@ class Mmu {
   /// The walk of the last fill that failed, where it was for this page and access; its gpa is that
   /// of the page.
   [[nodiscard]] bool failed_at(std::uint64_t va, AccessKind access) const {
-    return failed_va_ == va && failed_access_ == access && !failure_.ok;
+    return failed_va_ == va && failed_access_ == access && !last_.result.ok;
   }
-  [[nodiscard]] const Translated& failure() const { return failure_; }
-  void forget_failure() { failure_.ok = true; }
+  [[nodiscard]] const Translated& failure() const { return last_.result; }
+  void forget_failure() { last_.result.ok = true; }
 
   /// SFENCE.VMA for one address, or for all.
   void fence(std::uint64_t va);
@@ -184,7 +184,7 @@ class Mmu {
     retrap::riscv64::VsWalk first;
     std::uint8_t g_rights = 0;
   };
-  [[nodiscard]] Walk walk(std::uint64_t va, AccessKind access, const VsContext& context, bool mark);
+  void walk(std::uint64_t va, AccessKind access, const VsContext& context, bool mark, Walk& out);
   void remember(std::uint64_t va, const Walk& walk);
   void become_code(std::uint64_t host_page);
   void write_to_code(std::uint64_t host_page);
@@ -218,7 +218,7 @@ class Mmu {
   Filter huge_pages_{};                ///< the same for 1 GiB
   std::vector<std::uint64_t> forced_;  ///< virtual pages with X by (M1) alone
 
-  Translated failure_;
+  Walk last_;  ///< of walk_and_fill(), in its place: a copy of what has just been written is slow
   std::uint64_t failed_va_ = 0;
   AccessKind failed_access_ = AccessKind::Load;
 
