@@ -40,7 +40,7 @@ struct CpuState {
   std::array<void*, 4096> tb_jmp_cache;
   std::array<void*, 6> lists;
   void *watchpoint_hit, *opaque;
-  std::uintptr_t mem_io_pc;
+  std::size_t mem_io_pc;
   std::array<unsigned long, 2> trace_dstate;
   std::int32_t cpu_index, cluster_index;
   std::uint32_t halted, can_do_io;
