@@ -47,6 +47,7 @@ Core::Core(Engine engine, HostMemory& memory, Clock& clock, const AddressSpace& 
       monitor_(engine_),
       mode_(engine_, monitor_, layout),
       hook_env_(engine_.get(), layout),
+      fills_(FillExceptions::find(engine_.get(), layout.live)),
       mmu_(engine_, memory, space, monitor_, mode_, hook_env_, *this),
       sites_(engine_, reinterpret_cast<void*>(&on_trapped), this) {
   hook_env_.attach();
@@ -118,9 +119,8 @@ Core::Next Core::go_on(Vcpu& cpu, Next next) {
 
 // Stops that come by UC_HOOK_INTR, which the engine calls in its loop, outside of translated code.
 // Out of a recursive access it must be left: it would take all later ones for a part of that.
-bool Core::may_stay() {
-  if (handler_ == nullptr || in_hook_ || step_ != Step::Off || stop_ < Stop::Interrupt)
-    return false;
+bool Core::may_stay() const {
+  if (handler_ == nullptr || in_hook_ || step_ != Step::Off) return false;
   return stop_ != Stop::Memory || !may_be_half_access();
 }
 
@@ -188,11 +188,6 @@ void Core::load(Vcpu& cpu) {
     mmu_.forget_nested();
   }
   mmu_.heed_others();
-  // The monitor has answered a nested fault, perhaps with memory.
-  if (cpu.exit.code == SvmExit::NestedPageFault) {
-    const Access access = (cpu.exit.info1 & npf::kWrite) != 0 ? Access::Write : Access::Read;
-    if (mmu_.nested().allows(cpu.exit.info2, access)) mmu_.flush();
-  }
   cpu.exit.code = SvmExit::Limit;
 }
 
@@ -397,8 +392,7 @@ void Core::drop_stale() {
 }
 
 Instruction Core::decode_at_rip(const Env& env) {
-  std::array<std::uint8_t, 15> buffer;
-  return decode(mmu_.instruction_bytes(env.head(), env.linear_rip(), buffer), env.code_bytes());
+  return mmu_.instruction_at(env.head(), env.linear_rip(), env.code_bytes());
 }
 
 void Core::retire(Vcpu& cpu, std::uint64_t rip) {

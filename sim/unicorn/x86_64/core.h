@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "sim/unicorn/fill_exceptions.h"
 #include "sim/unicorn/x86_64/block_counter.h"
 #include "sim/unicorn/x86_64/delivery.h"
 #include "sim/unicorn/x86_64/trapped_sites.h"
@@ -97,8 +98,8 @@ class Core final : CodeListener {
   void load(Vcpu& cpu);
   void begin_turn(Vcpu& cpu);
   [[nodiscard]] Next go_on(Vcpu& cpu, Next next);
-  [[nodiscard]] bool may_stay();
-  [[nodiscard]] bool may_be_half_access();
+  [[nodiscard]] bool may_stay() const;
+  [[nodiscard]] bool may_be_half_access() const;
   [[nodiscard]] bool stay();
   void forget_stop();
   void update_limit(const Vcpu& cpu);
@@ -151,6 +152,7 @@ class Core final : CodeListener {
   MonitorMemory monitor_;
   GuestMode mode_;
   Env hook_env_;
+  FillExceptions fills_;
   Mmu mmu_;
   BlockCounter counter_;
   TrappedSites sites_;

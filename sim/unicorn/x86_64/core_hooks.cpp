@@ -29,7 +29,7 @@ void Core::add_hooks() {
   engine_.add_hook(UC_HOOK_INTR, address_of(&on_interrupt), this);
   engine_.add_hook(UC_HOOK_TLB_FILL, address_of(&on_fill), this);
   engine_.add_hook(UC_HOOK_MEM_INVALID, address_of(&on_poison), this, layout::kPoison,
-                   layout::kPoisonLast);
+                   layout::kPoison + kPageSize - 1);
   engine_.add_instruction_hook(UC_X86_INS_IN, address_of(&on_in), this);
   engine_.add_instruction_hook(UC_X86_INS_OUT, address_of(&on_out), this);
   engine_.add_instruction_hook(UC_X86_INS_SYSCALL, address_of(&on_syscall), this);
@@ -142,23 +142,22 @@ void Core::stop_at_block(Stop why) {
 
 void Core::on_interrupt(uc_engine* uc, std::uint32_t number, void* self) {
   Core& it = core(self);
-  if (it.stop_ == Stop::None) {
+  if (number == FillExceptions::kNumber) {
+    if (!it.fills_.take()) return;
+    it.stop_ = Stop::Memory;
+  } else if (it.stop_ == Stop::None) {
     it.stop_ = Stop::Interrupt;
     it.interrupt_ = number;
   }
-  if (!it.may_stay() || !it.stay()) uc_emu_stop(uc);
+  if (!it.may_stay() || it.stop_ < Stop::Interrupt || !it.stay()) uc_emu_stop(uc);
 }
 
 // The engine does a load across a page end as two aligned ones, and such a store byte by byte. A
 // fault in there is at the start or at the end of a page, and not where the operand begins.
-bool Core::may_be_half_access() {
+bool Core::may_be_half_access() const {
   const MemoryFault& fault = mmu_.pending();
   const std::uint64_t offset = fault.gpa & (kPageSize - 1);
-  if (offset != 0 && offset + fault.size != kPageSize) return false;
-  const Instruction in = decode_at_rip(hook_env_);
-  if (!is_plain_move(in)) return true;
-  const EnvHead& head = hook_env_.head();
-  return (operand_address(in, head, head.eip + in.length) & (kPageSize - 1)) != offset;
+  return !fault.exact && (offset == 0 || offset + fault.size == kPageSize);
 }
 
 // The API's RDMSR raises an intercept, which unwinds to the engine's loop with the instruction
@@ -215,7 +214,10 @@ void Core::read_tsc(bool with_aux) {
 
 bool Core::on_fill(uc_engine* /*uc*/, std::uint64_t linear, uc_mem_type type, uc_tlb_entry* entry,
                    void* self) {
-  return core(self).mmu_.fill(linear, type, entry);
+  Core& it = core(self);
+  if (it.mmu_.fill(linear, type, entry)) return true;
+  if (it.mmu_.pending().exact && it.may_stay()) it.fills_.raise();
+  return false;
 }
 
 bool Core::on_poison(uc_engine* /*uc*/, uc_mem_type type, std::uint64_t address, int size,

@@ -45,15 +45,14 @@ Core::Next Core::on_memory_stop(Vcpu& cpu) {
     if (fault.kind == MemoryFault::Kind::CodeBase) return Next::Resume;
     return on_fetch_fault(cpu, fault);
   }
-  repair_flags(cpu.env);
+  if (!fault.exact) repair_flags(cpu.env);
   settle_count(cpu.env);
   if (fault.kind == MemoryFault::Kind::StaleCode) {
     mmu_.drop_code(fault.page);
     return Next::Resume;
   }
-  if (!fault.kept) mmu_.flush();
   // What is read first and then written faults as a write.
-  if (is_read_modify_write(decode_at_rip(cpu.env))) fault.error |= npf::kWrite;
+  if (!fault.exact && is_read_modify_write(decode_at_rip(cpu.env))) fault.error |= npf::kWrite;
   return fault_in_instruction(cpu, fault);
 }
 
@@ -109,12 +108,6 @@ Core::Next Core::on_fetch_fault(Vcpu& cpu, const MemoryFault& fault) {
 }
 
 Core::Next Core::on_nested_fault(Vcpu& cpu, const MemoryFault& fault) {
-  const bool write = (fault.error & npf::kWrite) != 0;
-  const Access access = fault.fetch ? Access::Fetch : write ? Access::Write : Access::Read;
-  if (mmu_.nested().allows(fault.gpa, access)) {
-    mmu_.flush();
-    return Next::Resume;
-  }
   return leave(cpu, {.code = SvmExit::NestedPageFault,
                      .info1 = fault.error,
                      .info2 = fault.gpa,

@@ -105,15 +105,14 @@ struct Rights {
 bool GuestWalker::read_entry(std::uint64_t gpa, bool wide, Marks marks, Entry& entry, Walk& walk) {
   // The CPU treats its reads of guest tables as writes by a user (APM volume 2, 15.25.6).
   const Access access = marks == Marks::Set ? Access::Write : Access::Read;
-  const NestedPage* page = &nested_.find(gpa);
-  if (!permits(*page, access)) page = &nested_.look(gpa);
-  if (!permits(*page, access)) {
+  const NestedPage& page = nested_.find_for(gpa, access);
+  if (!permits(page, access)) [[unlikely]] {
     walk.kind = Translation::Kind::NestedFault;
     walk.gpa = gpa;
-    walk.error = nested_error(*page, access, npf::kGuestTable);
+    walk.error = nested_error(page, access, npf::kGuestTable);
     return false;
   }
-  const std::uint64_t host = page->host + (gpa & (kPageSize - 1));
+  const std::uint64_t host = page.host + (gpa & (kPageSize - 1));
   std::byte* bytes = nested_.host_bytes(host);
   std::uint64_t value = 0;
   std::memcpy(&value, bytes, wide ? 8 : 4);

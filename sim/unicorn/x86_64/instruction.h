@@ -73,6 +73,12 @@ struct Instruction {
          (in.map == OpcodeMap::One ? one : in.map == OpcodeMap::Two && two);
 }
 
+/// The bytes of memory that a plain move reads or writes.
+[[nodiscard]] constexpr unsigned moved_bytes(const Instruction& in) {
+  if ((in.opcode & 1) == 0) return 1;
+  return in.map == OpcodeMap::Two ? 2 : in.operand_bytes;
+}
+
 /// INS, with or without a REP prefix.
 [[nodiscard]] constexpr bool is_port_to_string(const Instruction& instruction) {
   return instruction.map == OpcodeMap::One && (instruction.opcode & 0xfe) == 0x6c;

@@ -73,7 +73,7 @@ bool Mmu::refuse(const MemoryFault& fault) {
 
 bool Mmu::poison(const MemoryFault& fault, uc_tlb_entry* entry) {
   poisoned_ = fault;
-  return set(entry, layout::kPoisonFault, kR | kW);
+  return set(entry, layout::kPoison, kR | kW);
 }
 
 bool Mmu::fill(std::uint64_t linear, uc_mem_type type, uc_tlb_entry* entry) {
@@ -95,22 +95,37 @@ bool Mmu::fill(std::uint64_t linear, uc_mem_type type, uc_tlb_entry* entry) {
       privilege = Privilege::Supervisor;
       walk = walker_.walk(mode, linear, access, privilege, Marks::Set);
     }
-    if (access == Access::Write) keep_tail(linear, privilege);
-    if (walk.kind != Translation::Kind::Ok) return fill_fault(walk, linear, access, entry);
-  }
-
-  NestedPage page = nested_.find(walk.gpa);
-  if (!permits(page, access)) [[unlikely]] {
-    page = nested_.look(walk.gpa);
-    if (!permits(page, access)) {
-      if (access == Access::Write) keep_tail(linear, privilege);
-      return fill_nested_fault(page, page_of(walk.gpa), linear, access, entry);
+    if (walk.kind != Translation::Kind::Ok) {
+      return fill_fault(walk, linear, access, privilege, entry);
     }
+  }
+  const NestedPage& page = nested_.find_for(walk.gpa, access);
+  if (!permits(page, access)) [[unlikely]] {
+    return fill_nested_fault(page, page_of(walk.gpa), linear, access, privilege, entry);
   }
   return grant(walk, page, linear, access, entry);
 }
 
-bool Mmu::fill_fault(const Walk& walk, std::uint64_t linear, Access access, uc_tlb_entry* entry) {
+// Completes a fault of the instruction at RIP. Of a plain move in 64-bit mode everything is known;
+// but not where it crosses the page end, which the engine goes by parts.
+bool Mmu::locate(MemoryFault& fault) {
+  const EnvHead& head = env_.head();
+  if (!env_.code64()) return false;
+  const Instruction in = instruction_at(head, head.eip, 8);
+  if (in.length == 0 || !is_plain_move(in)) return false;
+  const std::uint64_t linear = operand_address(in, head, head.eip + in.length);
+  const std::uint64_t offset = linear & (kPageSize - 1);
+  const unsigned size = moved_bytes(in);
+  if (linear - offset != fault.linear || offset + size > kPageSize) return false;
+  fault.exact = true;
+  fault.linear = linear;
+  fault.gpa |= offset;
+  fault.size = static_cast<std::uint8_t>(size);
+  return true;
+}
+
+bool Mmu::fill_fault(const Walk& walk, std::uint64_t linear, Access access, Privilege privilege,
+                     uc_tlb_entry* entry) {
   MemoryFault fault;
   fault.fetch = access == Access::Fetch;
   fault.linear = linear;
@@ -122,14 +137,13 @@ bool Mmu::fill_fault(const Walk& walk, std::uint64_t linear, Access access, uc_t
   }
   fault.kind = walk.kind == Translation::Kind::PageFault ? MemoryFault::Kind::PageFault
                                                          : MemoryFault::Kind::NonCanonical;
-  return access == Access::Fetch ? refuse(fault) : poison(fault, entry);
+  if (fault.fetch || locate(fault)) return refuse(fault);
+  if (access == Access::Write) keep_tail(linear, privilege);
+  return poison(fault, entry);
 }
 
 bool Mmu::fill_nested_fault(const NestedPage& page, std::uint64_t gpa, std::uint64_t linear,
-                            Access access, uc_tlb_entry* entry) {
-  if (const std::uint64_t scratch = scratch_for(gpa); scratch != 0 && access != Access::Fetch) {
-    return set(entry, scratch, kR | kW);
-  }
+                            Access access, Privilege privilege, uc_tlb_entry* entry) {
   MemoryFault fault;
   fault.kind = MemoryFault::Kind::Nested;
   fault.fetch = access == Access::Fetch;
@@ -137,13 +151,11 @@ bool Mmu::fill_nested_fault(const NestedPage& page, std::uint64_t gpa, std::uint
   fault.gpa = gpa;
   fault.error = nested_error(page, access, npf::kFinal);
   if (fault.fetch) return refuse(fault);
-  // Pages of devices keep their entry, so that the next access needs no walk; but a page that may
-  // be read and not written must not lose its reads.
-  poisoned_ = fault;
-  if (!page.present && gpa < layout::kPoisonNestedSize) {
-    return set(entry, layout::kPoisonNested + gpa, kR | kW);
-  }
-  return set(entry, layout::kPoisonFault, access == Access::Write ? kW : kR | kW);
+  const std::uint64_t scratch = scratch_for(gpa);
+  if (scratch == 0 && locate(fault)) return refuse(fault);
+  if (access == Access::Write) keep_tail(linear, privilege);
+  if (scratch != 0) return set(entry, scratch, kR | kW);
+  return poison(fault, entry);
 }
 
 bool Mmu::grant(const Walk& walk, const NestedPage& page, std::uint64_t linear, Access access,
@@ -225,9 +237,7 @@ bool Mmu::is_system_access(std::uint64_t linear) {
   if (!in(head.gdt) && !(loaded(head.ldt) && in(head.ldt)) && !(loaded(head.tr) && in(head.tr))) {
     return false;
   }
-  std::array<std::uint8_t, 15> bytes{};
-  const std::size_t count = read_code(head, env_.linear_rip(), bytes);
-  return is_system_reader(decode(std::span(bytes).first(count), env_.code_bytes()));
+  return is_system_reader(instruction_at(head, env_.linear_rip(), env_.code_bytes()));
 }
 
 std::size_t Mmu::read_code(const EnvHead& head, std::uint64_t linear,
@@ -242,6 +252,24 @@ std::size_t Mmu::read_code(const EnvHead& head, std::uint64_t linear,
     done += count;
   }
   return done;
+}
+
+Instruction Mmu::instruction_at(const EnvHead& head, std::uint64_t linear, unsigned code_bytes) {
+  constexpr std::uint64_t kGolden = 0x9e37'79b9'7f4a'7c15;
+  std::array<std::uint64_t, 2> bytes{};
+  const auto raw = std::span(reinterpret_cast<std::uint8_t*>(bytes.data()), 15);
+  const std::uint64_t in_page = linear & (kPageSize - 1);
+  const auto host = code_address(head, linear);
+  if (host && in_page + raw.size() <= kPageSize) {
+    std::memcpy(raw.data(), nested_.host_bytes(*host), raw.size());
+  } else {
+    return decode(raw.first(read_code(head, linear, raw)), code_bytes);
+  }
+  Decoded& known = decoded_[bytes[0] * kGolden >> (64 - kDecodedBits)];
+  if (known.bytes != bytes || known.code_bytes != code_bytes) {
+    known = {bytes, code_bytes, decode(raw, code_bytes)};
+  }
+  return known.instruction;
 }
 
 void Mmu::keep_tail(std::uint64_t linear, Privilege privilege) {
@@ -260,21 +288,8 @@ void Mmu::keep_tail(std::uint64_t linear, Privilege privilege) {
 void Mmu::on_poison(std::uint64_t address, bool write, unsigned size) {
   const std::uint64_t offset = address & (kPageSize - 1);
   pending_ = poisoned_;
-  if (address >= layout::kPoisonNested) {
-    const std::uint64_t gpa = address - layout::kPoisonNested;
-    const NestedPage& page = nested_.look(gpa);
-    pending_.kind = MemoryFault::Kind::Nested;
-    pending_.kept = true;
-    pending_.gpa = gpa;
-    pending_.error = nested_error(page, write ? Access::Write : Access::Read, npf::kFinal);
-    // Another address may have been filled last: its page is then unknown.
-    pending_.linear = poisoned_.kind == MemoryFault::Kind::Nested && poisoned_.gpa == page_of(gpa)
-                          ? page_of(poisoned_.linear) | offset
-                          : 0;
-  } else {
-    pending_.linear |= offset;
-    pending_.gpa |= offset;
-  }
+  pending_.linear |= offset;
+  pending_.gpa |= offset;
   pending_.fetch = false;
   pending_.size = static_cast<std::uint8_t>(std::min(size, 64U));
   if (write && offset == 0 && tail_at_ != nullptr) std::copy_n(tail_.begin(), kTail, tail_at_);

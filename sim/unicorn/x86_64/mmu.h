@@ -5,6 +5,7 @@
 
 #include "sim/unicorn/x86_64/guest_mode.h"
 #include "sim/unicorn/x86_64/guest_walk.h"
+#include "sim/unicorn/x86_64/instruction.h"
 
 namespace retrap::unicorn::x86_64 {
 
@@ -20,7 +21,8 @@ struct MemoryFault {
   };
   Kind kind = Kind::None;
   bool fetch = false;
-  bool kept = false;  ///< its TLB entry may stay: it says the truth until stage 2 changes
+  /// Refused by the fill itself, of a plain move within one page: nothing about it is unknown.
+  bool exact = false;
   std::uint64_t linear = 0;
   std::uint64_t error = 0;
   std::uint64_t gpa = 0;
@@ -29,9 +31,10 @@ struct MemoryFault {
 };
 
 /// A fault is answered in one of two ways. Fetches, and data accesses whose low address bits do not
-/// matter, are refused: the engine stops at once. The others get a TLB entry that leads to a poison
-/// page where nothing is mapped: the engine then calls on_poison() with the exact address and size
-/// before the instruction has done anything.
+/// matter or are known, are refused: the engine stops at once. The others get a TLB entry that
+/// leads to a poison page where nothing is mapped: the engine then calls on_poison() with the exact
+/// address and size before the instruction has done anything. It never looks at such an entry
+/// again: the next access asks anew.
 class Mmu {
  public:
   /// All outlive this.
@@ -84,16 +87,9 @@ class Mmu {
   [[nodiscard]] std::size_t read_code(const EnvHead& head, std::uint64_t linear,
                                       std::span<std::uint8_t> into);
 
-  /// The bytes of one instruction, up to 15: where they are, or in `buffer` across a page end.
-  [[nodiscard]] std::span<const std::uint8_t> instruction_bytes(
-      const EnvHead& head, std::uint64_t linear, std::span<std::uint8_t, 15> buffer) {
-    if ((linear & (kPageSize - 1)) > kPageSize - buffer.size()) {
-      return buffer.first(read_code(head, linear, buffer));
-    }
-    const auto host = code_address(head, linear);
-    if (!host) return {};
-    return {reinterpret_cast<const std::uint8_t*>(nested_.host_bytes(*host)), buffer.size()};
-  }
+  /// The instruction at `linear`; its length is 0 where the tables end before it does.
+  [[nodiscard]] Instruction instruction_at(const EnvHead& head, std::uint64_t linear,
+                                           unsigned code_bytes);
 
   // Scratch pages: while set, they stand in for guest-physical pages without memory.
   void set_scratch(std::span<const ScratchPage> pages);
@@ -113,14 +109,24 @@ class Mmu {
   }
   static constexpr std::size_t kFetched = 64;
 
+  /// Instructions are decoded again and again: at each exit of a loop.
+  struct Decoded {
+    std::array<std::uint64_t, 2> bytes{};  ///< 15 count
+    unsigned code_bytes = 0;
+    Instruction instruction;
+  };
+  static constexpr unsigned kDecodedBits = 6;
+
   [[nodiscard]] std::optional<std::uint64_t> walk_for_code(const EnvHead& head,
                                                            std::uint64_t linear);
   [[nodiscard]] bool refuse(const MemoryFault& fault);
   [[nodiscard]] bool poison(const MemoryFault& fault, uc_tlb_entry* entry);
   [[nodiscard]] bool fill_fault(const Walk& walk, std::uint64_t linear, Access access,
-                                uc_tlb_entry* entry);
+                                Privilege privilege, uc_tlb_entry* entry);
   [[nodiscard]] bool fill_nested_fault(const NestedPage& page, std::uint64_t gpa,
-                                       std::uint64_t linear, Access access, uc_tlb_entry* entry);
+                                       std::uint64_t linear, Access access, Privilege privilege,
+                                       uc_tlb_entry* entry);
+  [[nodiscard]] bool locate(MemoryFault& fault);
   [[nodiscard]] bool grant(const Walk& walk, const NestedPage& page, std::uint64_t linear,
                            Access access, uc_tlb_entry* entry);
   [[nodiscard]] bool grant_write_to_code(std::size_t page, std::uint64_t linear,
@@ -139,7 +145,7 @@ class Mmu {
   NestedWalker nested_;
   GuestWalker walker_;
   MemoryFault pending_;
-  MemoryFault poisoned_;  ///< what kPoisonFault stands for
+  MemoryFault poisoned_;  ///< what the poison page stands for
   std::size_t probe_page_ = kNoPage;
   static constexpr std::size_t kNoPage = ~std::size_t{0};
 
@@ -149,6 +155,7 @@ class Mmu {
   std::array<std::byte, kTail> tail_{};
 
   std::array<CodeTranslation, kFetched> fetched_{};
+  std::array<Decoded, std::size_t{1} << kDecodedBits> decoded_;
   std::array<std::uint64_t, layout::kScratchPages> scratch_{};
   unsigned scratch_count_ = 0;
 };

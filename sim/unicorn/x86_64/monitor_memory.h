@@ -25,13 +25,9 @@ inline constexpr std::uint64_t kScratch = kMonitor + 0x8000;  ///< kScratchPages
 inline constexpr unsigned kScratchPages = 2;
 inline constexpr std::uint64_t kMonitorSize = 0x8000 + kScratchPages * kPageSize;
 
-/// Nothing is mapped here: a TLB entry that leads here stops the access before it does anything.
+/// Nothing is mapped at this page: a TLB entry that leads here stops the access before it does
+/// anything.
 inline constexpr std::uint64_t kPoison = std::uint64_t{1} << 46;
-inline constexpr std::uint64_t kPoisonFault = kPoison;  ///< one page: see Mmu::pending()
-/// + guest-physical address, where that is below kPoisonNestedSize: nothing at stage 2.
-inline constexpr std::uint64_t kPoisonNested = kPoison + (std::uint64_t{1} << 44);
-inline constexpr std::uint64_t kPoisonNestedSize = std::uint64_t{1} << 44;
-inline constexpr std::uint64_t kPoisonLast = kPoisonNested + kPoisonNestedSize - 1;
 }  // namespace layout
 
 /// Owns those pages and maps them into the engine.

@@ -31,10 +31,6 @@ NestedPage NestedWalker::walk(std::uint64_t gpa) const {
   return page;
 }
 
-bool NestedWalker::allows(std::uint64_t gpa, Access access) {
-  return permits(find(gpa), access) || permits(look(gpa), access);
-}
-
 void NestedWalker::forget() {
   for (Slot& slot : slots_) slot.page = kNone;
 }

@@ -16,6 +16,14 @@ struct NestedPage {
   bool reserved = false;  ///< a reserved bit was set on the way: not present, with that error bit
 };
 
+/// Whether `page` lets `access` through.
+[[nodiscard]] constexpr bool permits(const NestedPage& page, Access access) {
+  if (!page.present) return false;
+  if (access == Access::Write) return page.writable;
+  if (access == Access::Fetch) return page.executable;
+  return true;
+}
+
 class NestedWalker {
  public:
   /// Both outlive this.
@@ -40,8 +48,16 @@ class NestedWalker {
     return find(gpa);
   }
 
+  /// find(), confirmed where it refuses `access`.
+  [[nodiscard]] const NestedPage& find_for(std::uint64_t gpa, Access access) {
+    const NestedPage& found = find_if_known(gpa);
+    return permits(found, access) ? found : look(gpa);
+  }
+
   /// Whether stage 2 lets `access` through now.
-  [[nodiscard]] bool allows(std::uint64_t gpa, Access access);
+  [[nodiscard]] bool allows(std::uint64_t gpa, Access access) {
+    return permits(find_for(gpa, access), access);
+  }
 
   /// The bytes of host memory behind an aligned word of a guest's page table, or null.
   [[nodiscard]] std::byte* host_bytes(std::uint64_t host) {
@@ -58,19 +74,16 @@ class NestedWalker {
     NestedPage result;
   };
   [[nodiscard]] NestedPage walk(std::uint64_t gpa) const;
+  [[nodiscard]] const NestedPage& find_if_known(std::uint64_t gpa) const {
+    static constexpr NestedPage kUnknown;
+    const Slot& slot = slots_[(gpa >> 12) % kSlots];
+    return slot.page == gpa >> 12 ? slot.result : kUnknown;
+  }
 
   HostMemory& memory_;
   const AddressSpace& space_;
   std::array<Slot, kSlots> slots_;
 };
-
-/// Whether `page` lets `access` through.
-[[nodiscard]] constexpr bool permits(const NestedPage& page, Access access) {
-  if (!page.present) return false;
-  if (access == Access::Write) return page.writable;
-  if (access == Access::Fetch) return page.executable;
-  return true;
-}
 
 /// EXITINFO1 for an access that `page` refused.
 [[nodiscard]] std::uint64_t nested_error(const NestedPage& page, Access access,
