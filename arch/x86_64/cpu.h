@@ -197,6 +197,8 @@ class Cpu {
 
   // Registers. Changes count from the next run() on.
   [[nodiscard]] virtual std::uint64_t gpr(Gpr name) const = 0;
+  /// All of them. Valid until the next run().
+  [[nodiscard]] virtual std::span<const std::uint64_t, 16> gprs() const = 0;
   virtual void set_gpr(Gpr name, std::uint64_t value) = 0;
   [[nodiscard]] virtual std::uint64_t rip() const = 0;
   virtual void set_rip(std::uint64_t value) = 0;

@@ -4,6 +4,7 @@
 // appendix A "Opcode and Operand Encodings".
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -77,5 +78,28 @@ struct Instruction {
 /// forms above, has no memory operand, or is cut short.
 [[nodiscard]] std::optional<Instruction> decode(std::span<const std::uint8_t> bytes,
                                                 unsigned code_bytes);
+
+/// decode() that remembers: the driver of a device comes back to the same instructions.
+class Decoder {
+ public:
+  /// `bytes` as for decode(). Valid until the next call.
+  [[nodiscard]] const std::optional<Instruction>& decode(const std::array<std::uint8_t, 15>& bytes,
+                                                         std::size_t size, unsigned code_bytes) {
+    Known& known = known_[(bytes[0] ^ bytes[1] ^ bytes[2]) % known_.size()];
+    if (known.size != size || known.code_bytes != code_bytes || known.bytes != bytes) {
+      known = {bytes, size, code_bytes, x86_64::decode(std::span(bytes).first(size), code_bytes)};
+    }
+    return known.instruction;
+  }
+
+ private:
+  struct Known {
+    std::array<std::uint8_t, 15> bytes{};
+    std::size_t size = 0;
+    unsigned code_bytes = 0;
+    std::optional<Instruction> instruction;
+  };
+  std::array<Known, 16> known_;
+};
 
 }  // namespace retrap::x86_64

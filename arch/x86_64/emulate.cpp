@@ -34,12 +34,14 @@ Emulated Emulator::why_not() const {
   return Emulated::NoAccess;
 }
 
-Emulated Emulator::run(const RawExit& exit) {
+Emulated Emulator::run(const RawExit& exit, Decoder& decoder) {
   std::array<std::uint8_t, 15> code{};
   const std::size_t size = cpu_.fetch(code);
-  const auto in = decode(std::span(code).first(size), cpu_.code_bytes());
+  const auto& in = decoder.decode(code, size, cpu_.code_bytes());
   if (!in) return unknown_form(exit);
   reader_.set_length(in->length);
+  // What is read and then written has been translated for reading.
+  if (in->action == Action::Load || in->action == Action::Store) reader_.know(exit);
   if (in->action == Action::VectorLoad || in->action == Action::VectorStore) {
     const bool loads = in->action == Action::VectorLoad;
     return on_scratch(reader_.linear(*in), in->bytes, in->memory.segment, loads, !loads);

@@ -27,7 +27,7 @@ class Emulator {
       : cpu_(cpu), port_(port), memory_(memory), reader_(cpu) {}
 
   /// Emulates the instruction at RIP, which took `exit`.
-  [[nodiscard]] Emulated run(const RawExit& exit);
+  [[nodiscard]] Emulated run(const RawExit& exit, Decoder& decoder);
 
   /// After Emulated::NestedFault: what needs stage 2.
   [[nodiscard]] const OperandFault& nested_fault() const { return *fault_; }

@@ -2,7 +2,6 @@
 #include "arch/x86_64/lapic.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "vmm/base/bits.h"
 
@@ -62,16 +61,6 @@ constexpr const Row* find(std::uint32_t offset) {
 }
 
 }  // namespace
-
-std::optional<std::uint8_t> VectorSet::highest() const {
-  for (std::size_t i = words_.size(); i-- > 0;) {
-    if (words_[i] != 0) {
-      return static_cast<std::uint8_t>(i * 32 + 31 -
-                                       static_cast<unsigned>(std::countl_zero(words_[i])));
-    }
-  }
-  return std::nullopt;
-}
 
 void VectorSet::digest(Digest& into) const {
   for (std::size_t i = 0; i < words_.size(); i += 2) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <optional>
 
@@ -52,18 +53,30 @@ inline constexpr std::uint32_t kIllegalRegister = 1U << 7;
 /// 256 bits, a vector each: IRR, ISR, TMR.
 class VectorSet {
  public:
-  void set(std::uint8_t vector) { words_[vector / 32] |= 1U << (vector % 32); }
-  void clear(std::uint8_t vector) { words_[vector / 32] &= ~(1U << (vector % 32)); }
+  void set(std::uint8_t vector) {
+    words_[vector / 32] |= 1U << (vector % 32);
+    used_ |= 1U << (vector / 32);
+  }
+  void clear(std::uint8_t vector) {
+    words_[vector / 32] &= ~(1U << (vector % 32));
+    if (words_[vector / 32] == 0) used_ &= ~(1U << (vector / 32));
+  }
   [[nodiscard]] bool has(std::uint8_t vector) const {
     return (words_[vector / 32] >> (vector % 32) & 1) != 0;
   }
   /// The highest vector, or nothing.
-  [[nodiscard]] std::optional<std::uint8_t> highest() const;
+  [[nodiscard]] std::optional<std::uint8_t> highest() const {
+    if (used_ == 0) return std::nullopt;
+    const auto word = static_cast<unsigned>(std::bit_width(used_)) - 1;
+    const auto bit = static_cast<unsigned>(std::bit_width(words_[word])) - 1;
+    return static_cast<std::uint8_t>(word * 32 + bit);
+  }
   [[nodiscard]] std::uint32_t word(std::size_t index) const { return words_[index]; }
   void digest(Digest& into) const;
 
  private:
   std::array<std::uint32_t, 8> words_{};
+  std::uint32_t used_ = 0;  ///< a bit for each word that is not zero
 };
 
 /// A local APIC with six LVT entries. What goes to other APICs (ICR, EOI broadcast) is done by

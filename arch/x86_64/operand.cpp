@@ -38,6 +38,19 @@ std::uint64_t OperandReader::linear(SegmentName segment, std::uint64_t offset,
   return offset + cpu_.segment(segment).base;
 }
 
+void OperandReader::know(const RawExit& exit) {
+  const bool is_operand = exit.size != 0 && (exit.info1 & npf::kFinal) != 0;
+  if (!is_operand || exit.linear % kPage != exit.info2 % kPage) return;
+  known_page_ = exit.linear - exit.linear % kPage;
+  known_gpa_ = GuestPhys(exit.info2 - exit.info2 % kPage);
+}
+
+Translation OperandReader::translate(std::uint64_t linear, Access access, Privilege privilege) {
+  const std::uint64_t offset = linear % kPage;
+  if (linear - offset == known_page_) return {.gpa = known_gpa_.wrapping_add(offset)};
+  return cpu_.translate(linear, access, privilege);
+}
+
 std::optional<OperandFault> OperandReader::translate(std::uint64_t linear, unsigned bytes,
                                                      Access access, SegmentName segment,
                                                      Operand& operand) {
@@ -48,7 +61,7 @@ std::optional<OperandFault> OperandReader::translate(std::uint64_t linear, unsig
   while (done < bytes) {
     std::uint64_t at = linear + done;
     if (!code64) at = truncate_to(at, 4);
-    const Translation translation = cpu_.translate(at, access, privilege);
+    const Translation translation = translate(at, access, privilege);
     if (translation.kind != Translation::Kind::Ok) return fault(translation, at, segment);
     const auto in_page =
         static_cast<unsigned>(std::min<std::uint64_t>(bytes - done, kPage - at % kPage));

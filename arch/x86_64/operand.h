@@ -21,7 +21,9 @@ struct Piece {
 /// An operand of up to 16 bytes that has been translated.
 struct Operand {
   static constexpr std::size_t kMostBytes = 16;
-  std::array<Piece, kMostBytes> storage{};
+  /// Powers of two on both sides of a page end: 1 + 2 + 4, and 8 + 1.
+  static constexpr std::size_t kMostPieces = 5;
+  std::array<Piece, kMostPieces> storage{};
   std::uint8_t count = 0;
 
   [[nodiscard]] std::span<const Piece> pieces() const { return std::span(storage).first(count); }
@@ -47,6 +49,9 @@ class OperandReader {
   /// The length of the instruction: RIP-relative operands count from its end.
   void set_length(unsigned length) { length_ = length; }
 
+  /// The access that took `exit` needs no other walk of the guest's tables.
+  void know(const RawExit& exit);
+
   /// Base + index + displacement in the width of addresses, then the segment's base.
   [[nodiscard]] std::uint64_t linear(const Instruction& instruction) const;
   /// `segment`:`offset`, where the offset has `address_bytes`.
@@ -63,8 +68,14 @@ class OperandReader {
   [[nodiscard]] OperandFault fault(const Translation& translation, std::uint64_t linear,
                                    SegmentName segment);
 
+  [[nodiscard]] Translation translate(std::uint64_t linear, Access access, Privilege privilege);
+
+  static constexpr std::uint64_t kNowhere = 1;  ///< no page begins there
+
   Cpu& cpu_;
   unsigned length_ = 0;
+  std::uint64_t known_page_ = kNowhere;  ///< linear, and
+  GuestPhys known_gpa_;                  ///< what it means
 };
 
 }  // namespace retrap::x86_64

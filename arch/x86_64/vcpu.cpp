@@ -60,10 +60,13 @@ class Vcpu::Turn final : public RawExitHandler {
   /// False: exit() has been handled, and was the last one.
   [[nodiscard]] bool goes_on(Handled exit) {
     RETRAP_CHECK(vcpu_.awaited_ == Awaited::Nothing || exit, "the last exit has been answered");
-    for (; exit || (exit = vcpu_.before_entry()); exit.reset()) {
-      if (handler_.handle(*exit)) continue;
-      exit_ = exit;
-      return false;
+    while (exit || vcpu_.has_own_exit()) {
+      if (!exit) exit = vcpu_.before_entry();
+      if (exit && !handler_.handle(*exit)) {
+        exit_ = exit;
+        return false;
+      }
+      exit.reset();
     }
     vcpu_.deliver_events();
     return true;
@@ -90,11 +93,18 @@ ExitReason Vcpu::run() {
   return run_with(nobody);
 }
 
+// Whether before_entry() has something to do.
+bool Vcpu::has_own_exit() const {
+  const LocalApics& apics = parts_.interrupts.apics();
+  return next_exit_ || parts_.requests.any() || apics.has_startup() || apics.signals(number()).init;
+}
+
 Vcpu::Handled Vcpu::before_entry() {
   if (next_exit_) return std::exchange(next_exit_, std::nullopt);
   if (parts_.requests.any()) return parts_.requests.take();
   LocalApics& apics = parts_.interrupts.apics();
-  if (const auto startup = apics.take_startup()) {
+  if (apics.has_startup()) {
+    const auto startup = apics.take_startup();
     const GuestPhys entry(std::uint64_t{startup->vector} * kSipiPage);
     return exits::CpuUp{.target_cpu = startup->target, .entry_point = entry, .arg = 0};
   }
@@ -190,7 +200,7 @@ Emulated Vcpu::emulate(AccessPort& port) {
   if (exit.during_delivery || is_table) return Emulated::NoAccess;
   if ((exit.info1 & npf::kFetch) != 0) return Emulated::Unknown;
   Emulator emulator(parts_.cpu, port, &parts_.memory);
-  const Emulated done = emulator.run(exit);
+  const Emulated done = emulator.run(exit, decoder_);
   if (done == Emulated::NestedFault) next_exit_ = nested_fault_of(emulator.nested_fault());
   return done;
 }

@@ -74,6 +74,7 @@ class Vcpu final : public ArchVcpu {
   /// What waits for complete() or refuse().
   enum class Awaited : std::uint8_t { Nothing, RegisterRead, RegisterWrite, PortRead, PortWrite };
 
+  [[nodiscard]] bool has_own_exit() const;
   [[nodiscard]] Handled before_entry();
   void deliver_events();
   [[nodiscard]] Handled handle(const RawExit& exit);
@@ -105,6 +106,7 @@ class Vcpu final : public ArchVcpu {
   VcpuId id_;
   VcpuParts parts_;
   MsrFile msrs_;
+  Decoder decoder_;
   Awaited awaited_ = Awaited::Nothing;
   std::optional<ExitReason> next_exit_;  ///< given by the next run() before the guest is entered
 };

@@ -56,11 +56,12 @@ Vcpu::Handled Vcpu::on_hlt(const RawExit& exit) {
 Vcpu::Handled Vcpu::on_hypercall(const RawExit& exit) {
   const Cpu& cpu = parts_.cpu;
   if (cpu.cpl() != 0) return fault(Event::exception(kUndefinedOpcode));
-  const exits::Hypercall call{.nr = cpu.gpr(Gpr::Rax),
-                              .args = {cpu.gpr(Gpr::Rdi), cpu.gpr(Gpr::Rsi), cpu.gpr(Gpr::Rdx),
-                                       cpu.gpr(Gpr::Rcx), cpu.gpr(Gpr::R8), cpu.gpr(Gpr::R9)}};
+  const auto gprs = cpu.gprs();
+  const auto arg = [&](Gpr name) { return gprs[static_cast<std::size_t>(name)]; };
   retire(exit);
-  return call;
+  return exits::Hypercall{.nr = arg(Gpr::Rax),
+                          .args = {arg(Gpr::Rdi), arg(Gpr::Rsi), arg(Gpr::Rdx), arg(Gpr::Rcx),
+                                   arg(Gpr::R8), arg(Gpr::R9)}};
 }
 
 Vcpu::Handled Vcpu::on_msr(const RawExit& exit) {

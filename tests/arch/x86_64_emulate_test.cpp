@@ -20,6 +20,7 @@ struct EmulateTest : testing::Test {
   Clock clock;
   FakeCpu cpu{clock};
   FakePort port;
+  Decoder decoder;
 
   EmulateTest() {
     cpu.now.rip = 0x1000;
@@ -28,7 +29,7 @@ struct EmulateTest : testing::Test {
   Emulated run(std::vector<std::uint8_t> code, RawExit exit = {}) {
     cpu.code = std::move(code);
     cpu.last = exit;
-    return Emulator(cpu, port).run(exit);
+    return Emulator(cpu, port).run(exit, decoder);
   }
   MmioWrite last_write() { return port.writes.empty() ? MmioWrite{} : port.writes.back(); }
   static MmioWrite wrote(std::uint64_t at, Width width, std::uint64_t data) {
@@ -349,7 +350,7 @@ TEST_F(EmulateTest, AsksForStageTwoOfTheGuestsTables) {
       .kind = Translation::Kind::NestedFault, .gpa = GuestPhys(0x7000), .error = npf::kGuestTable};
   cpu.code = {0x8b, 0x03};
   Emulator emulator(cpu, port);
-  EXPECT_EQ(emulator.run({}), Emulated::NestedFault);
+  EXPECT_EQ(emulator.run({}, decoder), Emulated::NestedFault);
   EXPECT_EQ(emulator.nested_fault().gpa, GuestPhys(0x7000));
 }
 
@@ -465,7 +466,7 @@ TEST_F(EmulateTest, PassesOnHowTheCpuEnded) {
   };
   cpu.code = {0xd1, 0x23};
   Emulator emulator(cpu, port);
-  EXPECT_EQ(emulator.run(exit), Emulated::NestedFault);
+  EXPECT_EQ(emulator.run(exit, decoder), Emulated::NestedFault);
   EXPECT_EQ(emulator.nested_fault().gpa, GuestPhys(0x9000));
   EXPECT_EQ(run({0xd1, 0x23}, {}), Emulated::Unknown) << "an access of no size";
   cpu.translations[kRbx] = {.kind = Translation::Kind::PageFault, .gpa = {}, .error = 0};

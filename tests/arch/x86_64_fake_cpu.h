@@ -31,6 +31,7 @@ class FakeCpu final : public Cpu {
   [[nodiscard]] const RawExit& last_exit() const override { return last; }
 
   [[nodiscard]] std::uint64_t gpr(Gpr name) const override { return registers_of(name); }
+  [[nodiscard]] std::span<const std::uint64_t, 16> gprs() const override { return now.gpr; }
   void set_gpr(Gpr name, std::uint64_t value) override {
     now.gpr[static_cast<std::size_t>(name)] = value;
   }

@@ -353,12 +353,6 @@ void Core::note_standstill(Vcpu& cpu) {
   cpu.standstill_at = counter_.count();
 }
 
-Core::Next Core::leave(Vcpu& cpu, const RawExit& exit) {
-  cpu.exit = exit;
-  clock_.retire_to(counter_.count());
-  return Next::Exit;
-}
-
 void Core::settle_count(const Env& env) {
   const Block& block = counter_.current();
   if (block.pc == Block::kNone) return;
@@ -389,10 +383,6 @@ void Core::drop_stale() {
     memory_.tell_code_written(HostPhys(mmu_.code().host(page)), this);
     mmu_.drop_code(page);
   }
-}
-
-Instruction Core::decode_at_rip(const Env& env) {
-  return mmu_.instruction_at(env.head(), env.linear_rip(), env.code_bytes());
 }
 
 void Core::retire(Vcpu& cpu, std::uint64_t rip) {

@@ -109,14 +109,20 @@ class Core final : CodeListener {
   void note_crawl(const Env& env);
   void note_standstill(Vcpu& cpu);
   Next after_stop(Vcpu& cpu);
-  Next leave(Vcpu& cpu, const RawExit& exit);
+  Next leave(Vcpu& cpu, const RawExit& exit) {
+    cpu.exit = exit;
+    clock_.retire_to(counter_.count());
+    return Next::Exit;
+  }
   void settle_count(const Env& env);
   [[nodiscard]] std::uint32_t count_between(const Env& env, std::uint64_t from, std::uint64_t to);
   void drop_stale();
   void begin_step(Vcpu& cpu);
   void end_step(Vcpu& cpu);
   [[nodiscard]] Next deliver_pending(Vcpu& cpu);
-  [[nodiscard]] Instruction decode_at_rip(const Env& env);
+  [[nodiscard]] const Instruction& decode_at_rip(const Env& env) {
+    return mmu_.instruction_at(env.head(), env.linear_rip(), env.code_bytes());
+  }
 
   // What stops mean: core_stops.cpp.
   Next on_memory_stop(Vcpu& cpu);

@@ -164,7 +164,7 @@ bool Core::may_be_half_access() const {
 // undone. It costs RCX.
 void Core::abort_instruction(Stop why) {
   stop_ = why;
-  uc_reg_read(engine_.get(), UC_X86_REG_RCX, &kept_rcx_);
+  kept_rcx_ = hook_env_.head().regs[static_cast<unsigned>(Gpr::Rcx)];
   rcx_is_lost_ = true;
   uc_x86_msr msr{kInterceptedMsr, 0};
   uc_reg_read(engine_.get(), UC_X86_REG_MSR, &msr);

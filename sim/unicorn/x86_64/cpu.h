@@ -15,6 +15,7 @@ class UnicornCpu final : public retrap::x86_64::Cpu {
   [[nodiscard]] const RawExit& last_exit() const override { return vcpu_->exit; }
 
   [[nodiscard]] std::uint64_t gpr(Gpr name) const override;
+  [[nodiscard]] std::span<const std::uint64_t, 16> gprs() const override { return head().regs; }
   void set_gpr(Gpr name, std::uint64_t value) override;
   [[nodiscard]] std::uint64_t rip() const override { return head().eip; }
   void set_rip(std::uint64_t value) override { head().eip = value; }

@@ -23,51 +23,52 @@ constexpr std::uint64_t kErrorUser = bit(2);
 constexpr std::uint64_t kErrorReserved = bit(3);
 constexpr std::uint64_t kErrorFetch = bit(4);
 
-/// One of the three formats.
+/// One of the three formats. Walks are compiled for each: most of a TLB fill is a walk.
+template <unsigned Levels, bool Wide>  // Wide: 64-bit entries
 struct Format {
-  unsigned levels;      // 4, 3 or 2
-  bool wide;            // 64-bit entries
-  std::uint64_t table;  // the top one
+  static constexpr unsigned kLevels = Levels;
+  static constexpr bool kWide = Wide;
+  static constexpr std::uint64_t kTable = Wide ? kAddress : 0xffff'f000;
 
-  static Format of(const PagingMode& mode) {
-    if ((mode.efer & efer::kLma) != 0) return {4, true, mode.cr3 & kAddress};
-    if ((mode.cr4 & cr4::kPae) != 0) return {3, true, mode.cr3 & 0xffff'ffe0};
-    return {2, false, mode.cr3 & 0xffff'f000};
+  [[nodiscard]] static constexpr unsigned shift(unsigned level) {
+    return 12 + (Wide ? 9 : 10) * level;
   }
-  [[nodiscard]] unsigned shift(unsigned level) const { return 12 + (wide ? 9 : 10) * level; }
-  [[nodiscard]] std::uint64_t entry_at(std::uint64_t base, std::uint64_t linear,
-                                       unsigned level) const {
-    if (!wide) return base + 4 * ((linear >> shift(level)) & 0x3ff);
-    if (levels == 3 && level == 2) return base + 8 * ((linear >> 30) & 3);
+  [[nodiscard]] static std::uint64_t entry_at(std::uint64_t base, std::uint64_t linear,
+                                              unsigned level) {
+    if (!Wide) return base + 4 * ((linear >> shift(level)) & 0x3ff);
+    if (is_pae_directory(level)) return base + 8 * ((linear >> 30) & 3);
     return base + 8 * ((linear >> shift(level)) & 0x1ff);
   }
   /// The page-directory-pointer table of PAE has neither permissions nor accessed bits.
-  [[nodiscard]] bool has_permissions(unsigned level) const { return levels != 3 || level != 2; }
-  [[nodiscard]] bool is_leaf(const PagingMode& mode, std::uint64_t entry, unsigned level) const {
+  [[nodiscard]] static constexpr bool is_pae_directory(unsigned level) {
+    return Levels == 3 && level == 2;
+  }
+  [[nodiscard]] static bool is_leaf(const PagingMode& mode, std::uint64_t entry, unsigned level) {
     if (level == 0) return true;
     if ((entry & kPs) == 0) return false;
-    if (level == 1) return wide || (mode.cr4 & cr4::kPse) != 0;
-    return level == 2 && levels == 4;
+    if (level == 1) return Wide || (mode.cr4 & cr4::kPse) != 0;
+    return level == 2 && Levels == 4;
   }
-  [[nodiscard]] std::uint64_t reserved(const PagingMode& mode, std::uint64_t entry, unsigned level,
-                                       bool leaf) const {
-    if (!wide) return leaf && level == 1 ? low_bits(22) & ~low_bits(21) : 0;
+  [[nodiscard]] static std::uint64_t reserved(const PagingMode& mode, unsigned level, bool leaf) {
+    if (!Wide) return leaf && level == 1 ? low_bits(22) & ~low_bits(21) : 0;
     std::uint64_t bits = (mode.efer & efer::kNxe) != 0 ? 0 : kNx;
-    if (levels == 3 && level == 2) return (~std::uint64_t{0} & ~low_bits(52)) | 0x1e6;
+    if (is_pae_directory(level)) return (~std::uint64_t{0} & ~low_bits(52)) | 0x1e6;
     if (level == 3) bits |= kPs;
     if (level > 0 && leaf) bits |= low_bits(shift(level)) & ~low_bits(13);
-    static_cast<void>(entry);
     return bits;
   }
-  [[nodiscard]] std::uint64_t page(std::uint64_t entry, std::uint64_t linear,
-                                   unsigned level) const {
+  [[nodiscard]] static std::uint64_t page(std::uint64_t entry, std::uint64_t linear,
+                                          unsigned level) {
     const std::uint64_t offset = low_bits(shift(level));
-    if (wide) return (entry & kAddress & ~offset) | (linear & offset);
+    if (Wide) return (entry & kAddress & ~offset) | (linear & offset);
     std::uint64_t base = entry & 0xffff'f000 & ~offset;
     if (level == 1) base |= extract(entry, 20, 13) << 32;  // PSE-36
     return base | (linear & offset);
   }
 };
+using LongMode = Format<4, true>;
+using Pae = Format<3, true>;
+using Legacy = Format<2, false>;
 
 std::uint64_t fault_error(const PagingMode& mode, Access access, Privilege privilege) {
   std::uint64_t error = 0;
@@ -102,7 +103,8 @@ struct Rights {
 
 }  // namespace
 
-bool GuestWalker::read_entry(std::uint64_t gpa, bool wide, Marks marks, Entry& entry, Walk& walk) {
+[[gnu::always_inline]] inline bool GuestWalker::read_entry(std::uint64_t gpa, bool wide,
+                                                           Marks marks, Entry& entry, Walk& walk) {
   // The CPU treats its reads of guest tables as writes by a user (APM volume 2, 15.25.6).
   const Access access = marks == Marks::Set ? Access::Write : Access::Read;
   const NestedPage& page = nested_.find_for(gpa, access);
@@ -120,8 +122,9 @@ bool GuestWalker::read_entry(std::uint64_t gpa, bool wide, Marks marks, Entry& e
   return true;
 }
 
-void GuestWalker::set_bits(Entry& entry, std::uint64_t bits) {
-  if ((entry.value & bits) == bits) return;
+inline void GuestWalker::set_bits(Entry& entry, std::uint64_t bits) {
+  if ((entry.value & bits) == bits) [[likely]]
+    return;
   entry.value |= bits;
   const std::uint64_t value = little_endian(entry.value);
   std::memcpy(entry.bytes, &value, entry.wide ? 8 : 4);
@@ -130,54 +133,60 @@ void GuestWalker::set_bits(Entry& entry, std::uint64_t bits) {
 
 Walk GuestWalker::walk(const PagingMode& mode, std::uint64_t linear, Access access,
                        Privilege privilege, Marks marks) {
-  Walk result;
-  if ((mode.efer & efer::kLma) == 0) linear &= 0xffff'ffff;
+  const bool long_mode = (mode.efer & efer::kLma) != 0;
+  if (!long_mode) linear &= 0xffff'ffff;
   if ((mode.cr0 & cr0::kPg) == 0) {
-    result.gpa = linear;
-    result.readable = result.writable = result.executable = true;
-    return result;
+    return {.gpa = linear, .readable = true, .writable = true, .executable = true};
   }
-  if ((mode.efer & efer::kLma) != 0 && !is_canonical(linear)) {
-    result.kind = Translation::Kind::NonCanonical;
-    return result;
+  if (long_mode) {
+    if (!is_canonical(linear)) return {.kind = Translation::Kind::NonCanonical};
+    return walk_tables<LongMode>(mode.cr3 & kAddress, mode, linear, access, privilege, marks);
   }
-  const Format format = Format::of(mode);
+  if ((mode.cr4 & cr4::kPae) != 0) {
+    return walk_tables<Pae>(mode.cr3 & 0xffff'ffe0, mode, linear, access, privilege, marks);
+  }
+  return walk_tables<Legacy>(mode.cr3 & 0xffff'f000, mode, linear, access, privilege, marks);
+}
+
+template <class Format>
+Walk GuestWalker::walk_tables(std::uint64_t table, const PagingMode& mode, std::uint64_t linear,
+                              Access access, Privilege privilege, Marks marks) {
+  Walk result;
   Rights rights;
   const auto refuse = [&](std::uint64_t error) {
     result.kind = Translation::Kind::PageFault;
     result.error = error | fault_error(mode, access, privilege);
     return result;
   };
-  std::uint64_t table = format.table;
-  for (unsigned level = format.levels; level-- > 0;) {
+  for (unsigned level = Format::kLevels; level-- > 0;) {
     Entry entry;
-    const std::uint64_t at = format.entry_at(table, linear, level);
-    if (!read_entry(at, format.wide, marks, entry, result)) return result;
+    const std::uint64_t at = Format::entry_at(table, linear, level);
+    if (!read_entry(at, Format::kWide, marks, entry, result)) return result;
     if ((entry.value & kP) == 0) return refuse(0);
-    const bool leaf = format.is_leaf(mode, entry.value, level);
-    if ((entry.value & format.reserved(mode, entry.value, level, leaf)) != 0) {
+    const bool leaf = Format::is_leaf(mode, entry.value, level);
+    if ((entry.value & Format::reserved(mode, level, leaf)) != 0) {
       return refuse(kErrorPresent | kErrorReserved);
     }
-    if (format.has_permissions(level)) {
+    if (!Format::is_pae_directory(level)) {
       rights.rw = rights.rw && (entry.value & kRw) != 0;
       rights.us = rights.us && (entry.value & kUs) != 0;
-      rights.nx = rights.nx || (format.wide && (entry.value & kNx) != 0);
+      rights.nx = rights.nx || (Format::kWide && (entry.value & kNx) != 0);
     }
     if (!leaf) {
-      if (marks == Marks::Set && format.has_permissions(level)) set_bits(entry, kA);
-      table = entry.value & (format.wide ? kAddress : 0xffff'f000);
+      if (marks == Marks::Set && !Format::is_pae_directory(level)) set_bits(entry, kA);
+      table = entry.value & Format::kTable;
       continue;
     }
     if (marks == Marks::Set) {
       if (!rights.allow(mode, access, privilege)) return refuse(kErrorPresent);
       set_bits(entry, access == Access::Write ? kA | kD : kA);
     }
-    result.gpa = format.page(entry.value, linear, level);
+    result.gpa = Format::page(entry.value, linear, level);
     result.readable = rights.allow(mode, Access::Read, privilege);
     result.writable =
         result.readable && rights.can_write(mode, privilege) && (entry.value & kD) != 0;
     result.executable = rights.can_fetch(mode, privilege);
-    return result;
+    break;
   }
   return result;
 }

@@ -56,6 +56,9 @@ class GuestWalker {
   [[nodiscard]] bool read_entry(std::uint64_t gpa, bool wide, Marks marks, Entry& entry,
                                 Walk& walk);
   void set_bits(Entry& entry, std::uint64_t bits);
+  template <class Format>
+  [[nodiscard]] Walk walk_tables(std::uint64_t table, const PagingMode& mode, std::uint64_t linear,
+                                 Access access, Privilege privilege, Marks marks);
 
   NestedWalker& nested_;
   HostMemory& memory_;

@@ -111,7 +111,7 @@ bool Mmu::fill(std::uint64_t linear, uc_mem_type type, uc_tlb_entry* entry) {
 bool Mmu::locate(MemoryFault& fault) {
   const EnvHead& head = env_.head();
   if (!env_.code64()) return false;
-  const Instruction in = instruction_at(head, head.eip, 8);
+  const Instruction& in = instruction_at(head, head.eip, 8);
   if (in.length == 0 || !is_plain_move(in)) return false;
   const std::uint64_t linear = operand_address(in, head, head.eip + in.length);
   const std::uint64_t offset = linear & (kPageSize - 1);
@@ -254,20 +254,24 @@ std::size_t Mmu::read_code(const EnvHead& head, std::uint64_t linear,
   return done;
 }
 
-Instruction Mmu::instruction_at(const EnvHead& head, std::uint64_t linear, unsigned code_bytes) {
-  constexpr std::uint64_t kGolden = 0x9e37'79b9'7f4a'7c15;
-  std::array<std::uint64_t, 2> bytes{};
-  const auto raw = std::span(reinterpret_cast<std::uint8_t*>(bytes.data()), 15);
-  const std::uint64_t in_page = linear & (kPageSize - 1);
+const Instruction& Mmu::instruction_at(const EnvHead& head, std::uint64_t linear,
+                                       unsigned code_bytes) {
+  constexpr std::size_t kLongest = 15;
   const auto host = code_address(head, linear);
-  if (host && in_page + raw.size() <= kPageSize) {
-    std::memcpy(raw.data(), nested_.host_bytes(*host), raw.size());
-  } else {
-    return decode(raw.first(read_code(head, linear, raw)), code_bytes);
+  if (!host || (linear & (kPageSize - 1)) > kPageSize - kLongest) [[unlikely]] {
+    std::array<std::uint8_t, kLongest> buffer;
+    const std::size_t size = read_code(head, linear, buffer);
+    across_pages_ = decode(std::span(buffer).first(size), code_bytes);
+    return across_pages_;
   }
-  Decoded& known = decoded_[bytes[0] * kGolden >> (64 - kDecodedBits)];
-  if (known.bytes != bytes || known.code_bytes != code_bytes) {
-    known = {bytes, code_bytes, decode(raw, code_bytes)};
+  const auto* const bytes = reinterpret_cast<const std::uint8_t*>(nested_.host_bytes(*host));
+  // All 15 of them, one twice.
+  std::array<std::uint64_t, 2> key;
+  std::memcpy(&key[0], bytes, sizeof key[0]);
+  std::memcpy(&key[1], bytes + kLongest - sizeof key[1], sizeof key[1]);
+  Decoded& known = decoded_[(key[0] ^ key[0] >> 8 ^ key[0] >> 16) % decoded_.size()];
+  if (known.key[0] != key[0] || known.key[1] != key[1] || known.code_bytes != code_bytes) {
+    known = {key, code_bytes, decode(std::span(bytes, kLongest), code_bytes)};
   }
   return known.instruction;
 }

@@ -88,8 +88,9 @@ class Mmu {
                                       std::span<std::uint8_t> into);
 
   /// The instruction at `linear`; its length is 0 where the tables end before it does.
-  [[nodiscard]] Instruction instruction_at(const EnvHead& head, std::uint64_t linear,
-                                           unsigned code_bytes);
+  /// Valid until the next call.
+  [[nodiscard]] const Instruction& instruction_at(const EnvHead& head, std::uint64_t linear,
+                                                  unsigned code_bytes);
 
   // Scratch pages: while set, they stand in for guest-physical pages without memory.
   void set_scratch(std::span<const ScratchPage> pages);
@@ -111,11 +112,10 @@ class Mmu {
 
   /// Instructions are decoded again and again: at each exit of a loop.
   struct Decoded {
-    std::array<std::uint64_t, 2> bytes{};  ///< 15 count
+    std::array<std::uint64_t, 2> key{};  ///< its bytes
     unsigned code_bytes = 0;
     Instruction instruction;
   };
-  static constexpr unsigned kDecodedBits = 6;
 
   [[nodiscard]] std::optional<std::uint64_t> walk_for_code(const EnvHead& head,
                                                            std::uint64_t linear);
@@ -155,7 +155,8 @@ class Mmu {
   std::array<std::byte, kTail> tail_{};
 
   std::array<CodeTranslation, kFetched> fetched_{};
-  std::array<Decoded, std::size_t{1} << kDecodedBits> decoded_;
+  std::array<Decoded, 64> decoded_;
+  Instruction across_pages_;
   std::array<std::uint64_t, layout::kScratchPages> scratch_{};
   unsigned scratch_count_ = 0;
 };
