@@ -18,6 +18,7 @@ constexpr std::uint64_t kRbx = 0xd000'0000;
 struct ALongOperand : testing::Test {
   test::Parts parts;
   FakePort port;
+  Decoder decoder;
   const RawExit exit{.code = SvmExit::NestedPageFault,
                      .info1 = npf::kWrite,
                      .info2 = kRbx + 0xff0,
@@ -37,7 +38,7 @@ struct ALongOperand : testing::Test {
           .code = SvmExit::NestedPageFault, .info1 = npf::kWrite, .info2 = second.raw()};
       return there || ++attempts == 2 ? Completion::Retired : Completion::NestedFault;
     };
-    return Emulator(cpu, port, &parts.space).run(exit);
+    return Emulator(cpu, port, &parts.space).run(exit, decoder);
   }
   unsigned attempts = 0;
 };
