@@ -41,17 +41,22 @@ class MemoryReader {
   /// The bytes from `at` on, as far as they can be read. Valid until the next call.
   [[nodiscard]] std::span<const std::byte> read(const std::byte* at) {
     std::size_t size = 0;
-    while (size + kHostPage <= copy_.size() && read_page(at + size, copy_.data() + size)) {
-      size += kHostPage;
+    while (size < copy_.size()) {
+      const std::size_t more = read_some(at + size, std::span(copy_).subspan(size));
+      if (more == 0) break;
+      size += more;
     }
     return {copy_.data(), size};
   }
 
  private:
-  [[nodiscard]] bool read_page(const std::byte* from, std::byte* to) const {
+  /// Copies what a pipe holds: usually everything.
+  [[nodiscard]] std::size_t read_some(const std::byte* from, std::span<std::byte> to) const {
     // Not ::write(): sanitizers replace it and look at what it is given.
-    if (::syscall(SYS_write, ends_[1], from, kHostPage) != ssize_t{kHostPage}) return false;
-    return ::read(ends_[0], to, kHostPage) == ssize_t{kHostPage};
+    const long written = ::syscall(SYS_write, ends_[1], from, to.size());
+    if (written <= 0) return 0;
+    const auto size = static_cast<std::size_t>(written);
+    return ::read(ends_[0], to.data(), size) == written ? size : 0;
   }
 
   std::array<int, 2> ends_{};

@@ -3,10 +3,18 @@
 
 #include <algorithm>
 
+#include "vmm/base/check.h"
+
 namespace retrap::unicorn::x86_64 {
 
-BlockCounter::BlockCounter()
-    : fast_(std::size_t{1} << kFastBits), known_(std::size_t{1} << kBits) {}
+FastTable::FastTable()
+    : words_(static_cast<std::uint64_t*>(std::calloc(kSize, sizeof(std::uint64_t)))) {
+  RETRAP_CHECK(words_ != nullptr, "{} words of memory", kSize);
+}
+
+void FastTable::clear() {
+  std::fill_n(words_.get(), kSize, 0);
+}
 
 KnownBlock& BlockCounter::place(std::uint64_t pc, std::uint32_t size) {
   std::size_t at = slot(pc);
@@ -73,7 +81,7 @@ void BlockCounter::grow() {
 
 void BlockCounter::forget_all() {
   std::ranges::fill(known_, KnownBlock{});
-  std::ranges::fill(fast_, 0);
+  fast_.clear();
   used_ = 0;
 }
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 #include <vector>
 
 namespace retrap::unicorn::x86_64 {
@@ -25,6 +27,25 @@ struct KnownBlock {
   bool slow = false;       ///< cannot be told from another one in the fast table
 };
 
+/// Words that are zero until they are written: the system gives the pages as they are needed, for
+/// most machines run little code.
+class FastTable {
+ public:
+  static constexpr unsigned kBits = 17;
+  static constexpr std::size_t kSize = std::size_t{1} << kBits;
+
+  FastTable();
+  [[nodiscard]] std::uint64_t& operator[](std::size_t at) { return words_.get()[at]; }
+  [[nodiscard]] std::uint64_t operator[](std::size_t at) const { return words_.get()[at]; }
+  void clear();
+
+ private:
+  struct Free {
+    void operator()(std::uint64_t* words) const { std::free(words); }
+  };
+  std::unique_ptr<std::uint64_t, Free> words_;
+};
+
 /// The hot half of the block hook, and what is known about blocks.
 ///
 /// count() includes the whole current block: who leaves in its middle takes the rest back.
@@ -34,8 +55,6 @@ struct KnownBlock {
 /// offset in four bytes: a loop of short blocks keeps them all.
 class alignas(64) BlockCounter {
  public:
-  BlockCounter();
-
   /// Called before each block. True: counted, go on. False: the slow half decides.
   [[nodiscard]] bool enter(std::uint64_t pc, std::uint32_t size) {
     const std::uint64_t instructions = fast_[fast_slot(pc)] ^ fast_key(pc, size);
@@ -78,13 +97,12 @@ class alignas(64) BlockCounter {
   }
 
  private:
-  static constexpr unsigned kFastBits = 17;
   static constexpr std::uint64_t kMostInstructions = 1023;
-  static constexpr unsigned kBits = 17;
+  static constexpr unsigned kBits = 10;  ///< to begin with
   static constexpr std::size_t kMost = std::size_t{1} << 22;
 
   [[nodiscard]] static std::size_t fast_slot(std::uint64_t pc) {
-    return (pc >> 2 ^ pc >> 19 ^ pc << (kFastBits - 2)) & ((std::size_t{1} << kFastBits) - 1);
+    return (pc >> 2 ^ pc >> 19 ^ pc << (FastTable::kBits - 2)) & (FastTable::kSize - 1);
   }
   [[nodiscard]] static std::uint64_t fast_key(std::uint64_t pc, std::uint32_t size) {
     return pc << 16 | std::uint64_t{size & 63} << 10;
@@ -101,9 +119,10 @@ class alignas(64) BlockCounter {
   std::uint64_t count_ = 0;
   std::uint64_t limit_ = 0;
   Block current_;
-  std::vector<std::uint64_t> fast_;
+  FastTable fast_;
   unsigned shift_ = 64 - kBits;
-  std::vector<KnownBlock> known_;  ///< open addressing, nothing is ever removed
+  std::vector<KnownBlock> known_ = std::vector<KnownBlock>(
+      std::size_t{1} << kBits);  ///< open addressing, nothing is ever removed
   std::size_t used_ = 0;
 };
 
