@@ -1,25 +1,15 @@
 // Unmodified Debian kernels boot to userland and power off, the same way every time.
 #include <gtest/gtest.h>
 
-#include <array>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
-#include "tests/support/paths.h"
-#include "tests/support/process.h"
+#include "tests/linux/boot.h"
 
 namespace retrap::test {
 namespace {
 
-constexpr unsigned kSecondsAtMost = 280;
 constexpr int kGuestPoweredOff = 0;
-
-/// What one boot showed.
-struct Boot {
-  Finished program;
-  nlohmann::json report = {};  ///< what --json wrote; null where it wrote nothing
-};
 
 class Linux : public ::testing::TestWithParam<std::string> {
  public:
@@ -30,40 +20,20 @@ class Linux : public ::testing::TestWithParam<std::string> {
 
   /// Boots with 512 MiB and `more` on the command line.
   Boot boots(const std::vector<std::string>& more = {}) {
-    const TemporaryFolder folder;
-    const std::string json = (folder.path() / "report.json").string();
-    std::vector<std::string> arguments = {"run",
-                                          "--arch",
-                                          GetParam(),
-                                          "--kernel",
-                                          guest_->kernel.string(),
-                                          "--initrd",
-                                          guest_->initrd.string(),
-                                          "--memory",
-                                          "512M",
-                                          "--json",
-                                          json};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    Boot boot{.program = run_program(retrap_program(), arguments, folder.path(), kSecondsAtMost)};
-    boot.report = nlohmann::json::parse(contents_of(json), nullptr, /*allow_exceptions=*/false);
-    return boot;
+    return boot_linux(GetParam(), guest_->kernel, guest_->initrd, more);
   }
 
   std::optional<LinuxGuest> guest_;
 };
 
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 TEST_P(Linux, ReachesUserlandAndPowersOff) {
   const Boot boot = boots();
 
   EXPECT_EQ(boot.program.status, kGuestPoweredOff) << boot.program.err;
-  EXPECT_TRUE(has(boot.program.out, "USERLAND-UP")) << boot.program.out;
-  EXPECT_TRUE(has(boot.program.out, "LOOP 200"));
-  EXPECT_TRUE(has(boot.program.out, guest_->busybox_sha256)) << "the guest read another busybox";
-  EXPECT_TRUE(has(boot.program.out, "USERLAND-DONE"));
+  EXPECT_TRUE(boot.printed("USERLAND-UP")) << boot.program.out;
+  EXPECT_TRUE(boot.printed("LOOP 200"));
+  EXPECT_TRUE(boot.printed(guest_->busybox_sha256)) << "the guest read another busybox";
+  EXPECT_TRUE(boot.printed("USERLAND-DONE"));
 }
 
 TEST_P(Linux, EndsInTheSameStateWhereverItIsStopped) {
