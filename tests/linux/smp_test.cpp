@@ -13,8 +13,9 @@ namespace {
 
 constexpr int kGuestPoweredOff = 0;
 
-constexpr std::string_view kInit = R"(#!/bin/busybox sh
+constexpr std::string_view kInit = R"sh(#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t devtmpfs dev /dev
 /bin/busybox echo "CPUS $(/bin/busybox grep -c ^processor /proc/cpuinfo)"
 /bin/busybox cat /proc/interrupts
 for i in 1 2 3 4;
@@ -22,33 +23,33 @@ do /bin/busybox sha256sum /bin/busybox & done
 wait
 /bin/busybox echo "USERLAND-DONE"
 /bin/busybox poweroff -f
-)";
+)sh";
 
 class SmpLinux : public ::testing::TestWithParam<std::string> {
-   public:
-    void SetUp() override {
-      guest_ = linux_guest(GetParam());
-      ASSERT_TRUE(guest_) << "no kernel for " << GetParam() << "; run ./dev guests";
-      ASSERT_TRUE(make_initramfs(guest_->initrd, kInit, initrd()));
-    }
+ public:
+  void SetUp() override {
+    guest_ = linux_guest(GetParam());
+    ASSERT_TRUE(guest_) << "no kernel for " << GetParam() << "; run ./dev guests";
+    ASSERT_TRUE(make_initramfs(guest_->initrd, kInit, initrd()));
+  }
 
-    [[nodiscard]] std::filesystem::path initrd() const { return folder_.path() / "initrd"; }
+  [[nodiscard]] std::filesystem::path initrd() const { return folder_.path() / "initrd"; }
 
-    Boot boots(std::vector<std::string> more = {}) {
-      more.insert(more.end(), {"--vcpus", "4"});
-      return boot_linux(GetParam(), guest_->kernel, initrd(), more);
-    }
+  Boot boots(std::vector<std::string> more = {}) {
+    more.insert(more.end(), {"--vcpus", "4"});
+    return boot_linux(GetParam(), guest_->kernel, initrd(), more);
+  }
 
-    void expect_four_cpus(const Boot& boot) const {
-      EXPECT_EQ(boot.program.status, kGuestPoweredOff) << boot.program.err;
-      EXPECT_TRUE(boot.printed("CPUS 4")) << boot.program.out;
-      EXPECT_TRUE(boot.printed(guest_->busybox_sha256));
-      EXPECT_TRUE(boot.printed("USERLAND-DONE"));
-    }
+  void expect_four_cpus(const Boot& boot) const {
+    EXPECT_EQ(boot.program.status, kGuestPoweredOff) << boot.program.err;
+    EXPECT_TRUE(boot.printed("CPUS 4")) << boot.program.out;
+    EXPECT_TRUE(boot.printed(guest_->busybox_sha256));
+    EXPECT_TRUE(boot.printed("USERLAND-DONE"));
+  }
 
-    TemporaryFolder folder_;
-    std::optional<LinuxGuest> guest_;
-  };
+  TemporaryFolder folder_;
+  std::optional<LinuxGuest> guest_;
+};
 
 TEST_P(SmpLinux, RunsOnFourCpusAndEndsInTheSameStateWhereverItIsStopped) {
   const Boot whole = boots();
