@@ -10,6 +10,7 @@
 #include "sim/scheduler.h"
 #include "vmm/base/bits.h"
 #include "vmm/base/check.h"
+#include "vmm/base/overloaded.h"
 
 namespace retrap {
 namespace {
@@ -79,6 +80,16 @@ MemoryWish wish_of(const VmConfig& config) {
   return wish;
 }
 
+StopReason reason_of(Scheduler::Stop stop) {
+  switch (stop) {
+    case Scheduler::Stop::BudgetSpent: return StopReason::BudgetSpent;
+    case Scheduler::Stop::Requested:   return StopReason::Interrupted;
+    case Scheduler::Stop::Deadlocked:
+    case Scheduler::Stop::GuestEnded:  return StopReason::Deadlocked;
+  }
+  return StopReason::Deadlocked;
+}
+
 }  // namespace
 
 std::string_view to_string(StopReason reason) {
@@ -89,6 +100,7 @@ std::string_view to_string(StopReason reason) {
     case StopReason::Deadlocked:  return "deadlocked";
     case StopReason::Reset:       return "reset";
     case StopReason::Paused:      return "paused";
+    case StopReason::Interrupted: return "interrupted";
   }
   return "?";
 }
@@ -112,6 +124,16 @@ struct Machine::State {
   std::vector<std::unique_ptr<Console>> consoles;  ///< by position of the VM
   Hypervisor hypervisor;
   Scheduler scheduler{hypervisor, clock, options.seed, options.slice};
+  MachineObserver* observer = nullptr;  ///< may be null
+  using When = traces::InputRecord::When;
+  When when = When::Stopped;  ///< where an input comes now
+
+  void tell(const Vm& vm, traces::Input input) {
+    if (observer == nullptr) return;
+    observer->on_input(
+        {.retired = clock.retired(), .when = when, .vm = vm.id(), .input = std::move(input)});
+    when = When::Same;
+  }
 
   [[nodiscard]] Result<> map_host(HostPhys base, std::uint64_t size) {
     RETRAP_TRY(HostRam ram, HostRam::map(size));
@@ -187,11 +209,12 @@ RunReport Machine::run(std::uint64_t max_instructions) {
       if (!reason) continue;
       report.reason = *reason;
     } else {
-      report.reason =
-          stop == Scheduler::Stop::BudgetSpent ? StopReason::BudgetSpent : without_runnable();
+      report.reason = stop == Scheduler::Stop::Deadlocked ? without_runnable() : reason_of(stop);
     }
     break;
   }
+  using When = traces::InputRecord::When;
+  state.when = report.reason == StopReason::Deadlocked ? When::Resting : When::Stopped;
   report.detail = detail_of(report.reason);
   report.instructions = state.clock.retired();
   report.virtual_time_ns = state.clock.now_ns();
@@ -265,7 +288,72 @@ const std::string& Machine::console_of(const Vm& vm) const {
 }
 
 bool Machine::type(Vm& vm, char byte) {
-  return vm.board().receive(byte);
+  if (!vm.board().receive(byte)) return false;
+  state_->tell(vm, traces::ConsoleInput{std::string(1, byte)});
+  return true;
+}
+
+Result<> Machine::inject(Vm& vm, VcpuId vcpu, std::uint64_t vector) {
+  RETRAP_TRY(vm.inject_interrupt_to_vcpu(vcpu, vector));
+  state_->tell(vm, traces::InterruptInput{vcpu, vector});
+  return {};
+}
+
+Result<> Machine::map(Vm& vm, const traces::MapInput& map) {
+  RETRAP_TRY(
+      vm.map_region(GuestPhys(map.gpa), HostPhys(map.hpa), map.size, MappingFlags(map.flags)));
+  state_->tell(vm, map);
+  return {};
+}
+
+Result<> Machine::unmap(Vm& vm, const traces::UnmapInput& unmap) {
+  RETRAP_TRY(vm.unmap_region(GuestPhys(unmap.gpa), unmap.size));
+  state_->tell(vm, unmap);
+  return {};
+}
+
+Result<> Machine::write_memory(Vm& vm, GuestPhys to, std::string_view bytes) {
+  RETRAP_TRY(vm.memory().write(to, std::as_bytes(std::span(bytes))));
+  // A trace holds it in parts of a size that fits a block.
+  constexpr std::size_t kPart = std::size_t{1} << 19;
+  for (std::size_t at = 0; at < bytes.size(); at += kPart) {
+    state_->tell(
+        vm, traces::MemoryInput{to.wrapping_add(at).raw(), std::string(bytes.substr(at, kPart))});
+  }
+  return {};
+}
+
+Result<> Machine::apply(Vm& vm, const traces::Input& input) {
+  return std::visit(
+      Overloaded{
+          [&](const traces::ConsoleInput& console) -> Result<> {
+            for (const char byte : console.bytes) {
+              if (!type(vm, byte)) {
+                return fail(ErrorCode::Diverged, "the console of vm {} does not take {:#x} now",
+                            index(vm.id()), static_cast<unsigned char>(byte));
+              }
+            }
+            return {};
+          },
+          [&](const traces::InterruptInput& it) { return inject(vm, it.vcpu, it.vector); },
+          [&](const traces::MapInput& it) { return map(vm, it); },
+          [&](const traces::UnmapInput& it) { return unmap(vm, it); },
+          [&](const traces::MemoryInput& it) {
+            return write_memory(vm, GuestPhys(it.gpa), it.bytes);
+          },
+      },
+      input);
+}
+
+void Machine::set_observer(MachineObserver* observer, Listen listen) {
+  state_->observer = observer;
+  for (std::size_t vm = 0; vm < vm_num(); ++vm) {
+    state_->hypervisor.vm(vm).set_observer(listen == Listen::Everything ? observer : nullptr);
+  }
+}
+
+void Machine::request_stop() {
+  state_->scheduler.request_stop();
 }
 
 std::uint64_t Machine::digest() const {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/input.h"
 #include "vmm/vm.h"
 
 namespace retrap {
@@ -28,6 +29,7 @@ enum class StopReason : std::uint8_t {
   Deadlocked,   ///< every vCPU waits and nothing will ever wake one
   Reset,        ///< a guest asked for a reset
   Paused,       ///< every VM that has not ended is suspended
+  Interrupted,  ///< request_stop()
 };
 [[nodiscard]] std::string_view to_string(StopReason reason);
 
@@ -73,8 +75,24 @@ class Machine final : public Hal {
   [[nodiscard]] Vm& vm(std::size_t index);
   /// Everything `vm` has printed.
   [[nodiscard]] const std::string& console_of(const Vm& vm) const;
+
+  // What comes from outside. Through these it reaches the observer, and a replay can do it again.
   /// A byte typed at the console of `vm`; false where its buffer is full.
   [[nodiscard]] bool type(Vm& vm, char byte);
+  [[nodiscard]] Result<> inject(Vm& vm, VcpuId vcpu, std::uint64_t vector);
+  [[nodiscard]] Result<> map(Vm& vm, const traces::MapInput& map);
+  [[nodiscard]] Result<> unmap(Vm& vm, const traces::UnmapInput& unmap);
+  [[nodiscard]] Result<> write_memory(Vm& vm, GuestPhys to, std::string_view bytes);
+  /// Any of them, as a trace has it.
+  [[nodiscard]] Result<> apply(Vm& vm, const traces::Input& input);
+
+  /// How much an observer hears: Inputs costs the guest nothing.
+  enum class Listen : std::uint8_t { Inputs, Everything };
+  /// Of all VMs that are there now; null for none. Outlives its registration.
+  void set_observer(MachineObserver* observer, Listen listen = Listen::Everything);
+
+  /// From an observer or an alarm: run() returns (Interrupted) before the guest's next instruction.
+  void request_stop();
 
   /// Registers, RAM, devices, interrupt state, console of all VMs, and the clock.
   [[nodiscard]] std::uint64_t digest() const;

@@ -31,10 +31,15 @@ Scheduler::Stop Scheduler::run(std::uint64_t limit) {
   const std::size_t live = hypervisor_.live_vms();
   std::uint64_t last_retired = clock_.retired();
   std::uint32_t fruitless = 0;
+  stop_requested_ = false;
   for (;;) {
     if (hypervisor_.live_vms() < live || live == 0) return Stop::GuestEnded;
     if (clock_.retired() >= limit) return Stop::BudgetSpent;
     if (!turn_ && !begin_turn()) return Stop::Deadlocked;
+    if (stop_requested_) {
+      stop_requested_ = false;
+      return Stop::Requested;
+    }
     const std::uint64_t forced = slice_ == 0 ? kNever : saturating_add(clock_.retired(), slice_);
     clock_.set_slice_end(std::min({turn_->end, limit, forced}));
     const AfterExit after = hypervisor_.run(turn_->place, turn_->due);

@@ -24,6 +24,7 @@ class Scheduler {
     GuestEnded,  ///< a VM powered off, crashed or asked for a reset
     BudgetSpent,
     Deadlocked,
+    Requested,  ///< request_stop()
   };
 
   /// Stops and resumes every `slice` instructions (0: never). The others outlive this.
@@ -32,6 +33,12 @@ class Scheduler {
 
   /// Runs until a VM ends, nobody can ever run, or the clock has retired `limit` instructions.
   [[nodiscard]] Stop run(std::uint64_t limit);
+
+  /// While run() is at work: the vCPU comes back before its next instruction, and run() returns.
+  void request_stop() {
+    stop_requested_ = true;
+    clock_.set_slice_end(clock_.retired());
+  }
 
  private:
   struct Turn {
@@ -54,6 +61,7 @@ class Scheduler {
   Hypervisor::Place last_{.vm = 0, .vcpu = kBootVcpu};
   bool fresh_ = true;  ///< no turn yet: `last_` means nothing
   std::optional<Turn> turn_;
+  bool stop_requested_ = false;
 };
 
 }  // namespace retrap

@@ -85,10 +85,14 @@ inline constexpr std::array<std::string_view, kInputKinds> kInputNames = {"conso
                                                                           "map", "unmap", "memory"};
 
 struct InputRecord {
+  /// Where the machine was. The numbers are part of the format.
+  enum class When : std::uint8_t {
+    Stopped = 0,  ///< stopped at this instruction count
+    Resting = 1,  ///< at rest: every vCPU waited, and nothing would have woken one
+    Same = 2,     ///< it has not run since the input before this one
+  };
   std::uint64_t retired = 0;
-  /// It came when every vCPU was waiting and nothing would have woken one; otherwise it came where
-  /// the machine was stopped at this instruction count.
-  bool while_idle = false;
+  When when = When::Stopped;
   VmId vm{};
   Input input;
   friend bool operator==(const InputRecord&, const InputRecord&) = default;

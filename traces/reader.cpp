@@ -121,6 +121,7 @@ Result<> Reader::take(const Block& block) {
           return damaged(block.offset, "an input comes before the one it follows");
         }
         inputs_.push_back(*std::move(input));
+        input_blocks_.push_back(blocks_.size());
       }
       return {};
     case Layer::Digests:
@@ -128,6 +129,7 @@ Result<> Reader::take(const Block& block) {
         auto digest = take_digest(source);
         if (!digest) return damaged(block.offset, "a digest is none");
         digests_.push_back(*std::move(digest));
+        digest_blocks_.push_back(blocks_.size());
       }
       return {};
     case Layer::End:

@@ -42,6 +42,9 @@ class Reader {
   [[nodiscard]] const Header& header() const { return header_; }
   [[nodiscard]] const std::vector<InputRecord>& inputs() const { return inputs_; }
   [[nodiscard]] const std::vector<DigestRecord>& digests() const { return digests_; }
+  /// The number of the block that holds input or digest number `i`.
+  [[nodiscard]] std::size_t block_of_input(std::size_t i) const { return input_blocks_[i]; }
+  [[nodiscard]] std::size_t block_of_digest(std::size_t i) const { return digest_blocks_[i]; }
   /// Nothing where the recording was cut off.
   [[nodiscard]] const std::optional<EndRecord>& end() const { return end_; }
   /// What is not there and why, one line; empty for a whole trace.
@@ -71,6 +74,8 @@ class Reader {
   Header header_;
   std::vector<InputRecord> inputs_;
   std::vector<DigestRecord> digests_;
+  std::vector<std::size_t> input_blocks_;
+  std::vector<std::size_t> digest_blocks_;
   std::optional<EndRecord> end_;
   std::string missing_;
   std::vector<Block> blocks_;
@@ -93,6 +98,9 @@ class EventCursor {
 
   /// Exits so far: the number of the next one.
   [[nodiscard]] std::uint64_t exits() const { return exits_; }
+
+  /// The number of the block of the last event. After the last event: how many blocks there are.
+  [[nodiscard]] std::size_t block() const { return open_ ? block_ - 1 : block_; }
 
   /// To the begin of the last block that begins at or before exit number `exit`.
   void seek(std::uint64_t exit);

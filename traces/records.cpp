@@ -36,7 +36,7 @@ Input take_payload(ByteSource& from, std::uint8_t kind) {
 
 void append(ByteVector& to, const InputRecord& input) {
   append_byte(to, input.input.index());
-  append_byte(to, input.while_idle ? 1 : 0);
+  append_byte(to, static_cast<std::uint8_t>(input.when));
   append_varint(to, input.retired);
   append_varint(to, index(input.vm));
   std::visit(Overloaded{
@@ -66,9 +66,10 @@ void append(ByteVector& to, const InputRecord& input) {
 std::optional<InputRecord> take_input(ByteSource& from) {
   InputRecord input;
   const std::uint8_t kind = from.byte();
-  const std::uint8_t idle = from.byte();
-  if (kind >= kInputKinds || idle > 1) return std::nullopt;
-  input.while_idle = idle == 1;
+  const std::uint8_t when = from.byte();
+  if (kind >= kInputKinds || when > static_cast<std::uint8_t>(InputRecord::When::Same))
+    return std::nullopt;
+  input.when = static_cast<InputRecord::When>(when);
   input.retired = from.varint();
   input.vm = VmId{static_cast<std::uint32_t>(from.varint())};
   input.input = take_payload(from, kind);

@@ -106,7 +106,7 @@ std::string to_text(const InputRecord& input) {
   std::string text = fmt::format("{:>9} {:>14} {}     input {} ", "", input.retired,
                                  index(input.vm), kInputNames[input.input.index()]);
   put_input(text, input.input);
-  if (input.while_idle) text += " (while everything waited)";
+  if (input.when == InputRecord::When::Resting) text += " (while everything waited)";
   return text;
 }
 
@@ -148,7 +148,7 @@ void append_json(std::string& to, const Event& event, std::uint64_t exit) {
 
 void append_json(std::string& to, const InputRecord& input) {
   put(to, R"({{"type":"input","retired":{},"vm":{},"kind":"{}","idle":{},"what":)", input.retired,
-      index(input.vm), kInputNames[input.input.index()], input.while_idle);
+      index(input.vm), kInputNames[input.input.index()], input.when == InputRecord::When::Resting);
   std::string what;
   if (const auto* console = std::get_if<ConsoleInput>(&input.input)) {
     what = console->bytes;

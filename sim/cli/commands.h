@@ -8,6 +8,15 @@ namespace retrap::cli {
 /// Runs one guest until it ends; its console on standard output.
 [[nodiscard]] Status run(const RunOptions& options);
 
+/// Runs a recorded guest again, and compares.
+[[nodiscard]] Status replay(const ReplayOptions& options);
+
+/// Finds where two traces part.
+[[nodiscard]] Status diff(const DiffOptions& options);
+
+/// Shows a trace: counts, lines, or for other programs.
+[[nodiscard]] Status look(const LookOptions& options);
+
 /// Runs the built-in guests on all architectures, twice.
 [[nodiscard]] Status demo(const DemoOptions& options);
 

@@ -13,6 +13,9 @@ Status dispatch(int argc, const char* const* argv) {
   return std::visit(Overloaded{
                         [](const Finished& finished) { return finished.status; },
                         [](const RunOptions& options) { return run(options); },
+                        [](const ReplayOptions& options) { return replay(options); },
+                        [](const DiffOptions& options) { return diff(options); },
+                        [](const LookOptions& options) { return look(options); },
                         [](const DemoOptions& options) { return demo(options); },
                         [](const VersionOptions& options) { return version(options); },
                     },

@@ -7,6 +7,10 @@
 #include <variant>
 
 #include "sim/cli/status.h"
+#include "sim/replay.h"
+#include "traces/compare.h"
+#include "traces/filter.h"
+#include "traces/layers.h"
 #include "vmm/address_space.h"
 #include "vmm/arch_id.h"
 
@@ -26,6 +30,47 @@ struct RunOptions {
   std::uint64_t seed = 1;
   std::optional<std::uint64_t> max_instructions;
   std::uint64_t slice = 0;  ///< 0: only where something happens
+
+  // Recording.
+  std::optional<std::string> output;  ///< the trace
+  traces::Detail detail = traces::Detail::Exits;
+  std::uint64_t digest_interval = 100'000'000;
+  bool with_images = false;
+  bool console_input = false;  ///< standard input is typed at the guest's console
+};
+
+/// retrap replay.
+struct ReplayOptions {
+  std::string trace;
+  Until until;
+  bool goes_on = false;  ///< --then run
+  bool up_to_damage = false;
+  std::optional<std::string> kernel;
+  std::optional<std::string> initrd;
+  std::optional<std::uint64_t> seed;  ///< another one, for experiments
+  std::optional<std::uint64_t> max_instructions;
+  std::uint64_t slice = 0;
+};
+
+/// retrap diff.
+struct DiffOptions {
+  std::string left;
+  std::string right;
+  traces::Ignored ignored;
+  bool up_to_damage = false;
+};
+
+/// retrap stat, dump, export and report: they look at one trace.
+struct LookOptions {
+  enum class What : std::uint8_t { Stat, Dump, ExportPerfetto, ExportCsv, Report };
+  What what = What::Stat;
+  std::string trace;
+  std::optional<std::string> output;  ///< empty: standard output
+  std::optional<std::string> other;   ///< report: the trace to compare with
+  traces::Filter filter;
+  std::uint64_t top = 10;
+  bool json = false;
+  bool up_to_damage = false;
 };
 
 /// retrap demo.
@@ -43,7 +88,8 @@ struct Finished {
   Status status;
 };
 
-using Command = std::variant<Finished, RunOptions, DemoOptions, VersionOptions>;
+using Command = std::variant<Finished, RunOptions, ReplayOptions, DiffOptions, LookOptions,
+                             DemoOptions, VersionOptions>;
 
 /// Reads the command line; prints help and complaints.
 [[nodiscard]] Command parse_command_line(int argc, const char* const* argv);

@@ -28,6 +28,31 @@ constexpr std::string_view kRunExample = R"(Examples:
 The guest's console is standard output, all else is standard error.
 Exit status: 0 the guest powered off, 1 a file or the host is at fault, 2 the command line is,
 4 the guest failed (crash, hang, reset), 5 --max-instructions is spent.)";
+constexpr std::string_view kRecordExample = R"(Examples:
+  retrap record -o boot.rtr --kernel Image --initrd initrd.gz
+  retrap record -o all.rtr --record full --with-images guest.toml
+
+Takes all that retrap run takes, and has its exit statuses. --record inputs keeps what a replay
+needs, exits (the default) every exit and answer, full also digests of all parts.)";
+constexpr std::string_view kReplayExample = R"(Examples:
+  retrap replay boot.rtr
+  retrap replay boot.rtr --until 'first(halt)' --then run
+
+--until EXIT (its number), insn=N, pc=A, time=NS or first(KIND). With --seed or --then run the
+guest goes on by itself from there. Exit status: 0 identical, 1 a file is at fault, 2 the command
+line is, 3 the run differs from the recorded one; with --then run as retrap run.)";
+constexpr std::string_view kDiffExample = R"(Example:
+  retrap diff good.rtr bad.rtr --ignore pc,retired
+
+--ignore takes field names (pc, retired, idle, vcpu, answer, data, ...) and exit, answer,
+injection, input, digest, end. Exit status: 0 equal, 1 a file is at fault, 3 they differ.)";
+constexpr std::string_view kLookExamples = R"(Examples:
+  retrap stat boot.rtr --top 20
+  retrap dump boot.rtr --from 100 --to 200 --filter kind=mmio-write,addr=0x9000000..0x9000fff
+  retrap dump boot.rtr --json
+  retrap export boot.rtr --format perfetto -o boot.json
+  retrap export boot.rtr --format csv -o boot.csv
+  retrap report boot.rtr -o boot.html)";
 constexpr std::string_view kDemoExample = R"(Example:
   retrap demo --seed 7
 
@@ -40,7 +65,16 @@ constexpr std::string_view kRootExample = R"(Examples:
 /// Options as they were written; converted by our own code, so that every complaint reads alike.
 struct Written {
   Text config, arch, kernel, initrd, append, memory, vcpus, seed, max_instructions, json, slice,
-      populate;
+      populate, output, record, digest_every, console;
+  bool with_images = false;
+};
+
+/// The same for the commands that read traces.
+struct WrittenLook {
+  Text trace, other, until, then, kernel, initrd, seed, max_instructions, slice, ignore, output,
+      format, filter, from, to, top;
+  bool json = false;
+  bool up_to_damage = false;
 };
 
 void add_run(CLI::App& run, Written& written) {
@@ -60,7 +94,43 @@ void add_run(CLI::App& run, Written& written) {
   add("--json", written.json, "Write a report when the run is over; - is standard output", "FILE");
   add("--slice", written.slice, "Stop and resume every N instructions; changes nothing", "N");
   add("--populate", written.populate, "eager: all RAM at the start; lazy: at first access", "WHEN");
-  run.footer(std::string(kRunExample));
+  add("-o,--output", written.output, "Write a trace of the run", "TRACE");
+  add("--record", written.record, "What the trace holds: inputs, exits or full", "WHAT");
+  add("--digest-every", written.digest_every,
+      "With --record full: digests every N instructions; 100000000 without it", "N");
+  run.add_flag("--with-images", written.with_images, "The trace holds the bytes of all images");
+  add("--console", written.console, "- types standard input at the guest's console", "-");
+}
+
+/// What the commands that read a trace share.
+void add_look(CLI::App& app, WrittenLook& written, std::string_view example) {
+  app.add_option("trace", written.trace, "What retrap record has written")->type_name("TRACE");
+  app.add_flag("--up-to-damage", written.up_to_damage,
+               "Use what comes before the damage of a damaged trace");
+  app.footer(std::string(example));
+}
+
+void add_text(CLI::App& app, const char* name, Text& into, const char* what, const char* type) {
+  app.add_option(name, into, what)->type_name(type);
+}
+
+void add_replay(CLI::App& app, WrittenLook& written) {
+  add_look(app, written, kReplayExample);
+  add_text(app, "--until", written.until, "Stop there", "WHERE");
+  add_text(app, "--then", written.then, "run: go on from there, live", "run");
+  add_text(app, "--kernel", written.kernel, "The recorded kernel, where it is now", "FILE");
+  add_text(app, "--initrd", written.initrd, "The recorded initial RAM disk", "FILE");
+  add_text(app, "--seed", written.seed, "Another seed than the recorded one", "N");
+  add_text(app, "--max-instructions", written.max_instructions,
+           "With --then run: stop after so many more", "N");
+  add_text(app, "--slice", written.slice, "Stop and resume every N instructions", "N");
+}
+
+void add_events(CLI::App& app, WrittenLook& written) {
+  add_text(app, "--from", written.from, "The first exit, by number", "EXIT");
+  add_text(app, "--to", written.to, "The last exit", "EXIT");
+  add_text(app, "--filter", written.filter, "NAME=VALUE or NAME=FIRST..LAST, with commas between",
+           "TERMS");
 }
 
 /// Converts the options that were given, collecting what is wrong with them.
@@ -107,13 +177,18 @@ Command wrong(const std::string& problems) {
   return Finished{Status::Usage};
 }
 
-Command converted_run(const Written& written) {
+Command converted_run(const Written& written, bool needs_output) {
   RunOptions run;
   Converter converter;
   converter.file(written.config, "CONFIG.toml", run.config);
   converter.file(written.kernel, "--kernel", run.kernel);
   converter.file(written.initrd, "--initrd", run.initrd);
   converter.file(written.json, "--json", run.json);
+  converter.file(written.output, "--output", run.output);
+  converter.convert(written.record, "--record", run.detail, parse_detail);
+  converter.convert(written.digest_every, "--digest-every", run.digest_interval, number(1, kAny));
+  run.with_images = written.with_images;
+  run.console_input = written.console.has_value();
   run.append = written.append;
   converter.convert(written.arch, "--arch", run.arch, parse_arch);
   converter.convert(written.memory, "--memory", run.memory_bytes, parse_size);
@@ -130,6 +205,13 @@ Command converted_run(const Written& written) {
   const auto add = [&problems](std::string_view problem) {
     problems += fmt::format("{}{}", problems.empty() ? "" : "\n", problem);
   };
+  if (written.console && *written.console != "-") {
+    add(fmt::format("--console {}: is no console; write --console -", printable(*written.console)));
+  }
+  if (!run.output && (written.record || written.digest_every || written.with_images)) {
+    add("--record, --digest-every and --with-images need a trace; add -o TRACE");
+  }
+  if (needs_output && !run.output) add("record: no trace to write; add -o TRACE");
   if (!written.config && !written.kernel) {
     add("run: no guest; give CONFIG.toml or --kernel FILE");
   }
@@ -141,6 +223,82 @@ Command converted_run(const Written& written) {
   }
   if (!problems.empty()) return wrong(problems);
   return run;
+}
+
+/// A trace that must be there.
+std::string trace_of(Converter& converter, const Text& written, std::string_view command) {
+  if (!written || written->empty()) {
+    converter.say(command, "TRACE", "is missing; name a file that retrap record has written");
+  }
+  return written.value_or("");
+}
+
+Command converted_replay(const WrittenLook& written) {
+  ReplayOptions replay;
+  Converter converter;
+  replay.trace = trace_of(converter, written.trace, "replay");
+  replay.up_to_damage = written.up_to_damage;
+  converter.convert(written.until, "--until", replay.until, parse_until);
+  converter.file(written.kernel, "--kernel", replay.kernel);
+  converter.file(written.initrd, "--initrd", replay.initrd);
+  std::uint64_t seed = 0;
+  converter.convert(written.seed, "--seed", seed, number(0, kAny));
+  if (written.seed) replay.seed = seed;
+  converter.convert(written.max_instructions, "--max-instructions", replay.max_instructions,
+                    number(1, kAny));
+  converter.convert(written.slice, "--slice", replay.slice, number(1, kAny));
+  if (written.then && *written.then != "run") {
+    converter.say("--then", *written.then, "is not offered; write --then run");
+  }
+  replay.goes_on = written.then.has_value();
+  if (!converter.problems().empty()) return wrong(converter.problems());
+  return replay;
+}
+
+Command converted_diff(const WrittenLook& written) {
+  DiffOptions diff{.left = {}, .right = {}, .ignored = {}, .up_to_damage = written.up_to_damage};
+  Converter converter;
+  diff.left = trace_of(converter, written.trace, "diff");
+  if (written.trace) diff.right = trace_of(converter, written.other, "diff: the second");
+  std::string_view rest = written.ignore ? std::string_view(*written.ignore) : "";
+  while (!rest.empty()) {
+    const std::string_view name = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), name.size() + 1));
+    diff.ignored.emplace_back(name);
+  }
+  if (!converter.problems().empty()) return wrong(converter.problems());
+  return diff;
+}
+
+Command converted_look(const WrittenLook& written, LookOptions::What what,
+                       std::string_view command) {
+  LookOptions look;
+  Converter converter;
+  look.what = what;
+  look.trace = trace_of(converter, written.trace, command);
+  look.json = written.json;
+  look.up_to_damage = written.up_to_damage;
+  converter.file(written.output, "--output", look.output);
+  converter.convert(written.top, "--top", look.top, number(1, kAny));
+  converter.convert(written.filter, "--filter", look.filter, traces::Filter::parse);
+  std::uint64_t from = 0;
+  std::uint64_t to = kAny;
+  converter.convert(written.from, "--from", from, number(0, kAny));
+  converter.convert(written.to, "--to", to, number(0, kAny));
+  look.filter.set_range(from, to);
+  look.other = written.other;
+  if (what == LookOptions::What::ExportPerfetto) {
+    const std::string format = written.format.value_or("");
+    if (format == "csv") look.what = LookOptions::What::ExportCsv;
+    if (format != "csv" && format != "perfetto") {
+      converter.say("--format", format, "is no format; use perfetto or csv");
+    }
+  }
+  if (what == LookOptions::What::Report && !look.output) {
+    converter.say("report", "-o", "is missing; add -o FILE.html");
+  }
+  if (!converter.problems().empty()) return wrong(converter.problems());
+  return look;
 }
 
 Command converted_demo(const Text& seed) {
@@ -170,6 +328,7 @@ std::string not_understood(const CLI::App& app, const std::vector<std::string>& 
   }
   const bool is_root = app.get_parent() == nullptr;
   const std::string help = is_root ? "retrap --help" : "retrap " + app.get_name() + " --help";
+  if (word == "-o") return fmt::format("-o: no such option here; see {}", help);
   std::vector<std::string> names = option_names(app);
   std::string what = "option";
   if (is_root && !word.starts_with('-')) {
@@ -185,6 +344,55 @@ std::string not_understood(const CLI::App& app, const std::vector<std::string>& 
   return fmt::format("{}: no such {}; did you mean {}?", printable(word), what, meant);
 }
 
+/// The subcommands that read traces.
+struct LookApps {
+  CLI::App* replay;
+  CLI::App* diff;
+  CLI::App* stat;
+  CLI::App* dump;
+  CLI::App* converts;
+  CLI::App* report;
+};
+
+LookApps add_look_apps(CLI::App& root, WrittenLook& written) {
+  const auto add = [&](const char* name, const char* what) {
+    return root.add_subcommand(name, what);
+  };
+  const LookApps apps{add("replay", "Run a recorded guest again, and compare"),
+                      add("diff", "Find where two traces part"),
+                      add("stat", "Count the exits of a trace"),
+                      add("dump", "Print a trace, a line for each event"),
+                      add("export", "Write a trace for Perfetto, or as CSV"),
+                      add("report", "Write a trace as one HTML page")};
+  add_replay(*apps.replay, written);
+  add_look(*apps.diff, written, kDiffExample);
+  apps.diff->add_option("other", written.other, "The trace to compare with")->type_name("TRACE");
+  add_text(*apps.diff, "--ignore", written.ignore, "What may differ", "NAMES");
+  for (CLI::App* app : {apps.stat, apps.dump, apps.converts, apps.report}) {
+    add_look(*app, written, kLookExamples);
+    add_text(*app, "-o,--output", written.output, "Write to a file", "FILE");
+  }
+  for (CLI::App* app : {apps.stat, apps.dump, apps.converts}) add_events(*app, written);
+  for (CLI::App* app : {apps.stat, apps.dump}) {
+    app->add_flag("--json", written.json, "As JSON");
+  }
+  add_text(*apps.stat, "--top", written.top, "Lines for each table; 10 without it", "N");
+  add_text(*apps.converts, "--format", written.format, "perfetto or csv", "FORMAT");
+  add_text(*apps.report, "--diff", written.other, "Show where this trace parts from it", "TRACE");
+  return apps;
+}
+
+std::optional<Command> converted(const LookApps& apps, const WrittenLook& written) {
+  using What = LookOptions::What;
+  if (apps.replay->parsed()) return converted_replay(written);
+  if (apps.diff->parsed()) return converted_diff(written);
+  if (apps.stat->parsed()) return converted_look(written, What::Stat, "stat");
+  if (apps.dump->parsed()) return converted_look(written, What::Dump, "dump");
+  if (apps.converts->parsed()) return converted_look(written, What::ExportPerfetto, "export");
+  if (apps.report->parsed()) return converted_look(written, What::Report, "report");
+  return std::nullopt;
+}
+
 }  // namespace
 
 Command parse_command_line(int argc, const char* const* argv) {
@@ -198,12 +406,21 @@ Command parse_command_line(int argc, const char* const* argv) {
   root.footer(std::string(kRootExample));
   CLI::App& run = *root.add_subcommand("run", "Run a guest until it powers off");
   add_run(run, written);
+  run.footer(std::string(kRunExample));
+  CLI::App& record = *root.add_subcommand("record", "Run a guest and write a trace of it");
+  add_run(record, written);
+  record.footer(std::string(kRecordExample));
+  WrittenLook written_look;
+  const LookApps apps = add_look_apps(root, written_look);
   CLI::App& demo =
       *root.add_subcommand("demo", "Run the built-in guests on all architectures, twice");
   demo.add_option("--seed", demo_seed, "Decides all that is left to chance; 1 without it")
       ->type_name("N");
   demo.footer(std::string(kDemoExample));
-  for (CLI::App* app : {&root, &run, &demo}) app->allow_extras();
+  std::vector<CLI::App*> all = {&run, &record, &demo};
+  all.insert(all.end(), {apps.replay, apps.diff, apps.stat, apps.dump, apps.converts, apps.report});
+  all.push_back(&root);
+  for (CLI::App* app : all) app->allow_extras();
 
   try {
     root.parse(argc, argv);
@@ -218,12 +435,14 @@ Command parse_command_line(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     return wrong(fmt::format("{}; see retrap --help", printable(error.what())));
   }
-  for (const CLI::App* app : {&run, &demo, &root}) {
+  for (const CLI::App* app : all) {
     const auto extras = app->remaining();
     if (!extras.empty()) return wrong(not_understood(*app, extras));
   }
   if (version) return VersionOptions{json};
-  if (run.parsed()) return converted_run(written);
+  if (run.parsed()) return converted_run(written, /*needs_output=*/false);
+  if (record.parsed()) return converted_run(written, /*needs_output=*/true);
+  if (auto look = converted(apps, written_look)) return *std::move(look);
   if (demo.parsed()) return converted_demo(demo_seed);
   return wrong(json ? "--json: goes with --version or after a subcommand; see retrap --help"
                     : "no subcommand; try retrap demo or retrap --help");

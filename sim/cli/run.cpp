@@ -6,6 +6,7 @@
 
 #include "sim/cli/commands.h"
 #include "sim/cli/report.h"
+#include "sim/cli/session.h"
 #include "sim/cli/terminal.h"
 #include "sim/machine.h"
 #include "vmm/config_toml.h"
@@ -106,9 +107,11 @@ Error about(const RunOptions& options, Error error) {
   return error;
 }
 
-/// A machine with the guest in it. Nothing is allocated before all files are known to be good.
-Result<std::unique_ptr<Machine>> prepared(const RunOptions& options, StandardOutput& console) {
+/// A machine with the guest in it, recorded where the options ask for that. Nothing is allocated
+/// before all files are known to be good.
+Result<Session> prepared(const RunOptions& options, StandardOutput& console) {
   if (options.json) RETRAP_TRY(check_writable(*options.json));
+  if (options.output) RETRAP_TRY(check_writable(*options.output));
   RETRAP_TRY(VmConfig config, configured(options));
   RETRAP_TRY(const Images images, load_images(config));
   RETRAP_TRY(auto machine, Machine::create({.seed = options.seed, .slice = options.slice}));
@@ -117,10 +120,11 @@ Result<std::unique_ptr<Machine>> prepared(const RunOptions& options, StandardOut
   }
   const auto vm = machine->add_vm(std::move(config), images, &console);
   if (!vm) return tl::unexpected(about(options, vm.error()));
-  return machine;
+  return Session::start(std::move(machine), options, images);
 }
 
-RunReport run_to_the_end(Machine& machine, std::uint64_t max_instructions) {
+RunReport run_to_the_end(Session& machine, std::uint64_t max_instructions) {
+  if (machine.is_interactive()) return machine.run_interactively(max_instructions);
   if (!shows_progress()) return machine.run(max_instructions);
   constexpr std::uint64_t kStep = 100'000'000;
   RunReport report;
@@ -135,6 +139,7 @@ RunReport run_to_the_end(Machine& machine, std::uint64_t max_instructions) {
 Status status_of(StopReason reason) {
   switch (reason) {
     case StopReason::PoweredOff:  return Status::Ok;
+    case StopReason::Interrupted:
     case StopReason::BudgetSpent: return Status::BudgetSpent;
     case StopReason::Crashed:
     case StopReason::Deadlocked:
@@ -171,25 +176,31 @@ Result<> write_report(const RunOptions& options, const StandardOutput& console,
 
 Status run(const RunOptions& options) {
   StandardOutput console;
-  const auto machine = prepared(options, console);
-  if (!machine) {
-    complain(machine.error().message);
+  auto session = prepared(options, console);
+  if (!session) {
+    complain(session.error().message);
     return Status::Failure;
   }
+  Machine* const machine = &session->machine();
   const auto start = std::chrono::steady_clock::now();
-  const RunReport report = run_to_the_end(**machine, options.max_instructions.value_or(kNever));
+  const RunReport report = run_to_the_end(*session, options.max_instructions.value_or(kNever));
+  const auto recorded = session->finish(report);
   const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - start;
 
-  const Vm& vm = (*machine)->vm(0);
+  const Vm& vm = machine->vm(0);
   const RunSummary summary{.arch = vm.config().arch,
                            .vcpus = vm.config().cpu_num,
                            .seed = options.seed,
                            .report = report,
-                           .exits = exits_of(**machine),
-                           .digest = (*machine)->digest(),
+                           .exits = exits_of(*machine),
+                           .digest = machine->digest(),
                            .wall_seconds = wall.count()};
   bool flushed = console.flush();
   conclude(summary);
+  if (!recorded) {
+    complain(recorded.error().message);
+    return Status::Failure;
+  }
   const auto written = write_report(options, console, summary);
   if (!written) {
     complain(written.error().message);

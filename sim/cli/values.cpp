@@ -83,6 +83,35 @@ Result<ArchId> parse_arch(std::string_view text) {
   return fail(ErrorCode::InvalidInput, "is no architecture; use x86_64, aarch64 or riscv64");
 }
 
+Result<traces::Detail> parse_detail(std::string_view text) {
+  using traces::Detail;
+  for (const Detail detail : {Detail::Inputs, Detail::Exits, Detail::Full}) {
+    if (text == to_string(detail)) return detail;
+  }
+  return fail(ErrorCode::InvalidInput, "is none of inputs, exits and full");
+}
+
+Result<Until> parse_until(std::string_view text) {
+  if (text.starts_with("first(") && text.ends_with(')')) {
+    const std::string_view kind = text.substr(6, text.size() - 7);
+    for (std::size_t i = 0; i < kExitNames.size(); ++i) {
+      if (kExitNames[i] == kind) return UntilKind{i};
+    }
+    const std::string_view meant = nearest(kind, kExitNames);
+    return fail(ErrorCode::InvalidInput, "is no kind of exit; {}{}",
+                meant.empty() ? "see retrap stat" : "did you mean ", meant);
+  }
+  const std::size_t equals = text.find('=');
+  const std::string_view name = equals == std::string_view::npos ? "" : text.substr(0, equals);
+  const auto value = digits(equals == std::string_view::npos ? text : text.substr(equals + 1));
+  if (value && name.empty()) return UntilExit{*value};
+  if (value && name == "insn") return UntilInstruction{*value};
+  if (value && name == "pc") return UntilPc{*value};
+  if (value && name == "time") return UntilTime{*value};
+  return fail(ErrorCode::InvalidInput,
+              "is no place; write the number of an exit, insn=N, pc=0xA, time=NS or first(KIND)");
+}
+
 Result<Populate> parse_populate(std::string_view text) {
   if (text == "eager") return Populate::Eager;
   if (text == "lazy") return Populate::Lazy;

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "sim/replay.h"
+#include "traces/layers.h"
 #include "vmm/address_space.h"
 #include "vmm/arch_id.h"
 #include "vmm/base/result.h"
@@ -18,6 +20,10 @@ namespace retrap::cli {
 [[nodiscard]] Result<std::uint64_t> parse_size(std::string_view text);
 
 [[nodiscard]] Result<ArchId> parse_arch(std::string_view text);
+[[nodiscard]] Result<traces::Detail> parse_detail(std::string_view text);
+
+/// "812", "insn=N", "pc=A", "time=NS", "first(KIND)".
+[[nodiscard]] Result<Until> parse_until(std::string_view text);
 [[nodiscard]] Result<Populate> parse_populate(std::string_view text);
 
 }  // namespace retrap::cli

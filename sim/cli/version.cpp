@@ -4,9 +4,14 @@
 #include <nlohmann/json.hpp>
 
 #include "sim/cli/commands.h"
+#include "sim/cli/session.h"
 #include "sim/unicorn/version.h"
 
 namespace retrap::cli {
+
+std::string program_name() {
+  return "retrap " RETRAP_VERSION;
+}
 
 Status version(const VersionOptions& options) {
   const std::string unicorn = retrap::unicorn::library_version();

@@ -52,7 +52,7 @@ std::vector<Case> command_lines() {
       command("MisspeltSubcommand", {"rnu"}, {"rnu: no such subcommand; did you mean run?"}),
       command("UnknownSubcommand", {"replicate", "--arch", "x86_64"},
               {"--arch: no such option; see retrap --help"}),
-      command("LaterSubcommand", {"record"}, {"record: no such subcommand; see retrap --help"}),
+      command("LaterSubcommand", {"explore"}, {"explore: no such subcommand; see retrap --help"}),
       command("JsonWithoutVersion", {"--json"},
               {"--json: goes with --version or after a subcommand; see retrap --help"}),
       command("NoGuest", {"run"}, {"run: no guest; give CONFIG.toml or --kernel FILE"}),

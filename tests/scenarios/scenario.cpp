@@ -10,6 +10,7 @@
 #include <ostream>
 #include <sstream>
 
+#include "sim/testing.h"
 #include "tests/guests/embedded.h"
 #include "tests/support/paths.h"
 
@@ -129,13 +130,17 @@ Result<std::unique_ptr<Bench>> Bench::make(const Scenario& scenario, const Varia
   return bench;
 }
 
-Outcome Bench::run(const Scenario& scenario) {
+Outcome Bench::run(const Scenario& scenario, Recorder* recorder) {
+  const auto run = [&] {
+    return recorder == nullptr ? machine_->run(scenario.max_instructions)
+                               : recorder->run(scenario.max_instructions);
+  };
   Outcome outcome;
-  outcome.report = machine_->run(scenario.max_instructions);
+  outcome.report = run();
   for (const char byte : scenario.input) {
     if (outcome.report.reason != StopReason::Deadlocked) break;
     EXPECT_TRUE(machine_->type(*vm_, byte)) << "typing '" << byte << "'";
-    outcome.report = machine_->run(scenario.max_instructions);
+    outcome.report = run();
   }
   outcome.console = machine_->console_of(*vm_);
   outcome.digest = machine_->digest();
@@ -166,6 +171,17 @@ std::optional<Outcome> run_scenario(const Scenario& scenario) {
     if (!other) return std::nullopt;
     expect_equal(scenario, variant, *first, *other);
   }
+  // The replay stops at other places than the recording.
+  std::uint64_t slice = 0;
+  const auto make = [&] {
+    auto bench = Bench::make(scenario, {.name = "replay", .slice = slice});
+    slice = 1009;
+    return bench;
+  };
+  EXPECT_TRUE(retrap::testing::replays(
+      make,
+      [&](Bench& bench, Recorder& recorder) { return bench.run(scenario, &recorder).report; }))
+      << "by hand: " << command_of(scenario, plain);
   return first;
 }
 

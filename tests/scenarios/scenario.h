@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sim/machine.h"
+#include "sim/record.h"
 #include "tests/scenarios/scratch_device.h"
 
 namespace retrap::test {
@@ -57,8 +58,9 @@ class Bench {
   [[nodiscard]] Machine& machine() { return *machine_; }
   [[nodiscard]] Vm& vm() { return *vm_; }
 
-  /// Runs to the end, typing the scenario's input where the guest sleeps for good.
-  [[nodiscard]] Outcome run(const Scenario& scenario);
+  /// Runs to the end, typing the scenario's input where the guest sleeps for good; recorded by
+  /// `recorder`, where that is not null.
+  [[nodiscard]] Outcome run(const Scenario& scenario, Recorder* recorder = nullptr);
 
  private:
   explicit Bench(std::unique_ptr<Machine> machine) : machine_(std::move(machine)) {}
@@ -74,8 +76,8 @@ class Bench {
 /// Runs it once; a failure to set up is a test failure and gives nothing.
 [[nodiscard]] std::optional<Outcome> run_once(const Scenario& scenario, const Variant& variant);
 
-/// Runs it twice alike, in slices, and with memory that is populated on demand; everything a guest
-/// or a digest sees must be equal. Gives the first outcome.
+/// Runs it twice alike, in slices, and with memory that is populated on demand, and records and
+/// replays it; everything a guest or a digest sees must be equal. Gives the first outcome.
 [[nodiscard]] std::optional<Outcome> run_scenario(const Scenario& scenario);
 
 /// tests/scenarios/transcripts/ARCH/GUEST.txt

@@ -55,11 +55,12 @@ inline std::vector<Event> sample_events() {
 }
 
 inline std::vector<InputRecord> sample_inputs() {
-  return {{10, false, VmId{1}, ConsoleInput{"ls\n"}},
-          {20, true, VmId{1}, InterruptInput{VcpuId{1}, 33}},
-          {20, false, VmId{0}, MapInput{0x8000'0000, 0x1'0000'0000, 0x1000, 7}},
-          {30, false, VmId{0}, UnmapInput{0x8000'0000, 0x1000}},
-          {40, false, VmId{0}, MemoryInput{0x4000'0000, std::string("\0\1", 2)}}};
+  using When = InputRecord::When;
+  return {{10, When::Stopped, VmId{1}, ConsoleInput{"ls\n"}},
+          {20, When::Resting, VmId{1}, InterruptInput{VcpuId{1}, 33}},
+          {20, When::Same, VmId{0}, MapInput{0x8000'0000, 0x1'0000'0000, 0x1000, 7}},
+          {30, When::Stopped, VmId{0}, UnmapInput{0x8000'0000, 0x1000}},
+          {40, When::Stopped, VmId{0}, MemoryInput{0x4000'0000, std::string("\0\1", 2)}}};
 }
 
 inline DigestRecord sample_digest() {

@@ -1,0 +1,38 @@
+// retrap diff: where two traces part.
+#include <fmt/format.h>
+
+#include "sim/cli/commands.h"
+#include "sim/cli/terminal.h"
+#include "traces/compare.h"
+
+namespace retrap::cli {
+
+Status diff(const DiffOptions& options) {
+  const traces::ReadOptions reading{.up_to_damage = options.up_to_damage};
+  const auto left = traces::Reader::open(options.left, reading);
+  const auto right = traces::Reader::open(options.right, reading);
+  for (const auto* reader : {&left, &right}) {
+    if (!*reader) complain(reader->error().message);
+  }
+  if (!left || !right) return Status::Failure;
+  for (const auto* reader : {&left, &right}) {
+    if (!(*reader)->missing().empty()) complain((*reader)->missing());
+  }
+  const auto comparison = traces::compare(*left, *right, options.ignored);
+  if (!comparison) {
+    complain(comparison.error().message);
+    return Status::Failure;
+  }
+  for (const std::string& note : comparison->notes) fmt::print("{}\n", note);
+  fmt::print("{} events are equal\n", comparison->equal_events);
+  if (comparison->divergence) {
+    fmt::print("{}", traces::to_text(*comparison->divergence, "left", "right"));
+  }
+  if (std::fflush(stdout) != 0) {
+    complain("standard output: cannot write; give it a place with room");
+    return Status::Failure;
+  }
+  return comparison->divergence ? Status::Diverged : Status::Ok;
+}
+
+}  // namespace retrap::cli

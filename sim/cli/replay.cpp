@@ -1,0 +1,187 @@
+// retrap replay: a recorded guest once more, with everything compared.
+#include "sim/replay.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "sim/cli/commands.h"
+#include "sim/cli/report.h"
+#include "sim/cli/session.h"
+#include "sim/cli/terminal.h"
+#include "sim/disassemble.h"
+#include "vmm/base/digest.h"
+#include "vmm/config_toml.h"
+
+namespace retrap::cli {
+namespace {
+
+constexpr std::uint64_t kLargestImage = std::uint64_t{1} << 30;
+
+std::string_view option_for(std::string_view role) {
+  if (role == "kernel") return "; give the recorded one with --kernel FILE";
+  if (role == "ramdisk") return "; give the recorded one with --initrd FILE";
+  return "; put the recorded one there";
+}
+
+/// The bytes of a recorded image, and that they are the recorded ones.
+Result<std::vector<std::byte>> bytes_of(const traces::Reader& trace, std::size_t number,
+                                        const ReplayOptions& options) {
+  const traces::ImageRecord& image = trace.header().images[number];
+  std::string path = image.path;
+  if (image.role == "kernel" && options.kernel) path = *options.kernel;
+  if (image.role == "ramdisk" && options.initrd) path = *options.initrd;
+  const bool given = path != image.path;
+  std::vector<std::byte> bytes;
+  if (image.embedded && !given) {
+    RETRAP_TRY(bytes, trace.image(number));
+  } else {
+    auto read = read_file(path, kLargestImage);
+    if (!read) {
+      Error error = read.error();
+      error.message =
+          fmt::format("{}: its {} is not here: {}{}", trace.name(), image.role,
+                      error.message.substr(0, error.message.find(';')), option_for(image.role));
+      return tl::unexpected(std::move(error));
+    }
+    bytes = *std::move(read);
+  }
+  Digest digest;
+  digest.add(bytes);
+  if (bytes.size() == image.size && digest.value() == image.digest) return bytes;
+  return fail(ErrorCode::InvalidInput,
+              "{}: {} is not the recorded {}: {} bytes with digest {}, not {} with {}{}",
+              trace.name(), path, image.role, bytes.size(), digest_text(digest.value()), image.size,
+              digest_text(image.digest), option_for(image.role));
+}
+
+Result<Images> images_of(const traces::Reader& trace, const VmConfig& config,
+                         const ReplayOptions& options) {
+  Images images;
+  const auto& records = trace.header().images;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    if (index(records[i].vm) != config.id) continue;
+    RETRAP_TRY(auto bytes, bytes_of(trace, i, options));
+    if (records[i].role == "kernel") {
+      RETRAP_TRY(images.kernel, Image::parse(records[i].path, std::move(bytes), config.arch));
+    } else if (records[i].role == "ramdisk") {
+      images.ramdisk = std::move(bytes);
+    } else if (records[i].role == "dtb") {
+      images.dtb = std::move(bytes);
+    } else {
+      images.bios = std::move(bytes);
+    }
+  }
+  return images;
+}
+
+/// The recorded machine, before its first instruction.
+Result<std::unique_ptr<Machine>> prepared(const traces::Reader& trace, const ReplayOptions& options,
+                                          ConsoleSink& console) {
+  const traces::Header& header = trace.header();
+  if (header.configs.empty()) {
+    return fail(ErrorCode::Unsupported,
+                "{}: it was recorded by a program that set its machine up itself; replay it with "
+                "that program (sim/replay.h)",
+                trace.name());
+  }
+  RETRAP_TRY(auto machine, Machine::create({.memory_bytes = header.memory_bytes,
+                                            .seed = options.seed.value_or(header.seed),
+                                            .slice = options.slice}));
+  for (const std::string& text : header.configs) {
+    RETRAP_TRY(VmConfig config,
+               parse_config(text, "config").map_error(while_doing("{}", trace.name())));
+    RETRAP_TRY(const Images images, images_of(trace, config, options));
+    RETRAP_TRY([[maybe_unused]] Vm * vm,
+               machine->add_vm(std::move(config), images, &console)
+                   .map_error(while_doing("{}: its configuration", trace.name())));
+  }
+  return machine;
+}
+
+/// Where a vCPU is, and what it is about to do.
+void show_place(Machine& machine, VmId vm, VcpuId vcpu) {
+  for (std::size_t i = 0; i < machine.vm_num(); ++i) {
+    if (machine.vm(i).id() != vm) continue;
+    const auto found = machine.vm(i).vcpu(vcpu);
+    if (!found) return;
+    ArchVcpu& arch = (*found)->arch();
+    complain(fmt::format("vm {} vcpu {} at pc {:#x}", index(vm), index(vcpu), arch.pc()));
+    const ArchId id = machine.vm(i).config().arch;
+    for (const std::string& line : disassemble(id, arch.pc(), arch.code_at_pc())) {
+      complain("  " + line);
+    }
+  }
+}
+
+std::string compared(const ReplayReport& report) {
+  return fmt::format("{} events, {} digests, {} instructions, {} exits", report.events,
+                     report.digests, report.run.instructions, report.exits);
+}
+
+Status go_on(Machine& machine, const ReplayOptions& options) {
+  const RunReport report = machine.run(options.max_instructions.value_or(kNever));
+  complain(fmt::format("{}{}{}; {} instructions, digest {}", to_string(report.reason),
+                       report.detail.empty() ? "" : ": ", report.detail, report.instructions,
+                       digest_text(machine.digest())));
+  if (report.reason == StopReason::PoweredOff) return Status::Ok;
+  return report.reason == StopReason::BudgetSpent ? Status::BudgetSpent : Status::GuestFailed;
+}
+
+Status conclude(Machine& machine, const traces::Reader& trace, const ReplayReport& report,
+                const ReplayOptions& options) {
+  if (!trace.missing().empty()) complain(trace.missing());
+  switch (report.outcome) {
+    case ReplayReport::Outcome::Identical:
+      complain(fmt::format("identical: {}", compared(report)));
+      break;
+    case ReplayReport::Outcome::Stopped:
+      complain(fmt::format("stopped there: identical so far: {}", compared(report)));
+      for (std::size_t i = 0; i < machine.vm_num(); ++i) {
+        const Vm& vm = machine.vm(i);
+        for (std::uint32_t id = 0; id < vm.config().cpu_num; ++id) {
+          show_place(machine, vm.id(), VcpuId{id});
+        }
+      }
+      break;
+    case ReplayReport::Outcome::Diverged:
+      complain(fmt::format("diverged after {}", compared(report)));
+      complain(traces::to_text(*report.divergence, "recorded", "now"));
+      show_place(machine, report.divergence->vm, report.divergence->vcpu);
+      return Status::Diverged;
+  }
+  return options.goes_on ? go_on(machine, options) : Status::Ok;
+}
+
+}  // namespace
+
+Status replay(const ReplayOptions& options) {
+  StandardOutput console;
+  const auto trace = traces::Reader::open(options.trace, {.up_to_damage = options.up_to_damage});
+  if (!trace) {
+    complain(trace.error().message);
+    return Status::Failure;
+  }
+  auto machine = prepared(*trace, options, console);
+  if (!machine) {
+    complain(machine.error().message);
+    return Status::Failure;
+  }
+  Result<ReplayReport> report = ReplayReport{};
+  {
+    Replayer replayer(**machine, *trace);
+    report = replayer.run(options.until);
+  }
+  bool flushed = console.flush();
+  if (!report) {
+    complain(report.error().message);
+    return Status::Failure;
+  }
+  const Status status = conclude(**machine, *trace, *report, options);
+  flushed = console.flush() && flushed;
+  if (flushed) return status;
+  complain("standard output: cannot write; give it a place with room");
+  return Status::Failure;
+}
+
+}  // namespace retrap::cli

@@ -1,0 +1,272 @@
+// Full replay: inputs at their instruction counts, and everything else compared.
+#include "sim/replay.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "sim/record.h"
+#include "traces/text.h"
+
+namespace retrap {
+
+using traces::AnswerRecord;
+using traces::DigestRecord;
+using traces::EndRecord;
+using traces::Event;
+using traces::ExitRecord;
+using traces::InjectionRecord;
+using traces::InputRecord;
+
+/// Stops the machine at a virtual time.
+class Replayer::TimeAlarm final : public AlarmSink {
+ public:
+  TimeAlarm(Replayer& replayer, const Until& until)
+      : replayer_(replayer), clock_(replayer.machine_.clock()), id_(clock_.add_alarm(this)) {
+    if (const auto* time = std::get_if<UntilTime>(&until)) clock_.set_alarm(id_, time->ns);
+  }
+  TimeAlarm(const TimeAlarm&) = delete;
+  TimeAlarm& operator=(const TimeAlarm&) = delete;
+  ~TimeAlarm() override { clock_.remove_alarm(id_); }
+
+  void on_alarm(std::uint64_t now_ns) override {
+    (void)now_ns;
+    replayer_.stopped_ = true;
+    replayer_.machine_.request_stop();
+  }
+
+ private:
+  Replayer& replayer_;
+  Clock& clock_;
+  Clock::AlarmId id_;
+};
+
+Replayer::Replayer(Machine& machine, const traces::Reader& trace)
+    : machine_(machine),
+      trace_(trace),
+      cursor_(trace),
+      compares_events_(trace.header().detail != traces::Detail::Inputs) {}
+
+Replayer::~Replayer() {
+  machine_.set_observer(nullptr);
+}
+
+void Replayer::diverge(traces::Divergence divergence) {
+  if (diverged_) return;
+  diverged_ = std::move(divergence);
+  machine_.request_stop();
+}
+
+void Replayer::compare(const Event& seen) {
+  if (!compares_events_ || exhausted_ || diverged_ || error_) return;
+  Event recorded;
+  const auto more = cursor_.next(recorded);
+  if (!more) {
+    error_ = more.error();
+    machine_.request_stop();
+    return;
+  }
+  if (!*more && !trace_.end()) {
+    exhausted_ = true;
+    machine_.request_stop();
+    return;
+  }
+  const std::uint64_t exit = cursor_.exits() == 0 ? 0 : cursor_.exits() - 1;
+  if (*more && recorded == seen) {
+    ++events_;
+    history_.add(seen, exit);
+    return;
+  }
+  auto what = *more ? traces::difference(recorded, seen).value_or(traces::FieldDifference{})
+                    : traces::FieldDifference{"event", "none", "one more"};
+  diverge(traces::divergence_between(*more ? &recorded : nullptr, &seen, std::move(what), exit,
+                                     history_));
+}
+
+void Replayer::on_exit(const ExitEvent& event) {
+  compare(ExitRecord{.vm = event.vm,
+                     .vcpu = event.vcpu,
+                     .retired = event.retired,
+                     .idle_ns = machine_.clock().idle_ns(),
+                     .pc = event.pc,
+                     .reason = event.reason});
+  check_until(event);
+  ++exits_;
+}
+
+void Replayer::on_answer(const AnswerEvent& event) {
+  compare(AnswerRecord{.vm = event.vm, .vcpu = event.vcpu, .value = event.value});
+}
+
+void Replayer::on_injection(const InjectionEvent& event) {
+  compare(InjectionRecord{
+      .vm = event.vm, .vcpu = event.vcpu, .retired = event.retired, .vector = event.vector});
+}
+
+void Replayer::on_input(const InputRecord& input) {
+  (void)input;
+  ++events_;
+}
+
+void Replayer::check_until(const ExitEvent& event) {
+  const auto* exit = std::get_if<UntilExit>(&until_);
+  const auto* kind = std::get_if<UntilKind>(&until_);
+  const bool here = (exit != nullptr && exit->exit == exits_) ||
+                    (kind != nullptr && kind->kind == event.reason.index());
+  if (!here || stopped_) return;
+  stopped_ = true;
+  machine_.request_stop();
+}
+
+void Replayer::differ(std::string field, std::string recorded, std::string seen) {
+  traces::Divergence divergence{.exit = exits_ == 0 ? 0 : exits_ - 1,
+                                .retired = machine_.clock().retired(),
+                                .what = {std::move(field), std::move(recorded), std::move(seen)},
+                                .before = history_.lines()};
+  if (machine_.vm_num() != 0) divergence.vm = machine_.vm(0).id();
+  diverge(std::move(divergence));
+}
+
+void Replayer::check_digest() {
+  const std::uint64_t retired = machine_.clock().retired();
+  const auto& digests = trace_.digests();
+  const auto recorded =
+      std::find_if(digests.begin(), digests.end(),
+                   [&](const DigestRecord& digest) { return digest.retired == retired; });
+  if (recorded == digests.end() || is_over()) return;
+  const DigestRecord seen = digest_parts(machine_);
+  ++digests_;
+  for (std::size_t i = 0; i < std::max(seen.parts.size(), recorded->parts.size()); ++i) {
+    if (i >= seen.parts.size() || i >= recorded->parts.size()) {
+      return differ("parts of the machine", fmt::format("{}", recorded->parts.size()),
+                    fmt::format("{}", seen.parts.size()));
+    }
+    if (seen.parts[i] == recorded->parts[i]) continue;
+    return differ("digest of the " + traces::name_of(seen.parts[i]),
+                  fmt::format("{:016x}", recorded->parts[i].digest),
+                  fmt::format("{:016x}", seen.parts[i].digest));
+  }
+}
+
+bool Replayer::is_at(std::uint64_t pc) {
+  for (std::size_t i = 0; i < machine_.vm_num(); ++i) {
+    Vm& vm = machine_.vm(i);
+    for (std::uint32_t id = 0; id < vm.vcpu_num(); ++id) {
+      if ((*vm.vcpu(VcpuId{id}))->arch().pc() == pc) return true;
+    }
+  }
+  return false;
+}
+
+RunReport Replayer::step_to(std::uint64_t retired, std::uint64_t pc) {
+  RunReport report;
+  do {
+    report = machine_.run(1);
+    if (is_at(pc)) stopped_ = true;
+  } while (report.reason == StopReason::BudgetSpent && report.instructions < retired && !is_over());
+  return report;
+}
+
+RunReport Replayer::advance_to(std::uint64_t retired) {
+  const auto* until = std::get_if<UntilInstruction>(&until_);
+  const bool stops = until != nullptr && until->retired <= retired;
+  const std::uint64_t to = stops ? until->retired : retired;
+  const std::uint64_t now = machine_.clock().retired();
+  RunReport report{.reason = StopReason::BudgetSpent,
+                   .detail = {},
+                   .instructions = now,
+                   .virtual_time_ns = machine_.clock().now_ns()};
+  if (const auto* pc = std::get_if<UntilPc>(&until_); pc != nullptr && to > now) {
+    report = step_to(to, pc->pc);
+  } else if (to > now) {
+    const std::uint64_t interval = trace_.digests().empty() ? 0 : trace_.header().digest_interval;
+    report = run_in_intervals(machine_, to - now, interval, [this] { check_digest(); });
+  }
+  if (stops && machine_.clock().retired() >= to) stopped_ = true;
+  last_ = report;
+  return report;
+}
+
+bool Replayer::reaches(const InputRecord& input) {
+  // Where everything waited, one instruction more than there was finds it waiting again.
+  const bool resting = input.when == InputRecord::When::Resting;
+  const RunReport report =
+      advance_to(resting && input.retired != kNever ? input.retired + 1 : input.retired);
+  if (is_over()) return false;
+  const auto wanted = resting ? StopReason::Deadlocked : StopReason::BudgetSpent;
+  if (report.reason == wanted && report.instructions == input.retired) return true;
+  differ("where an input came",
+         fmt::format("{} at instruction {}", to_string(wanted), input.retired),
+         fmt::format("{} at instruction {}", to_string(report.reason), report.instructions));
+  return false;
+}
+
+void Replayer::replay_input(const InputRecord& input) {
+  if (input.when != InputRecord::When::Same && !reaches(input)) return;
+  for (std::size_t i = 0; i < machine_.vm_num(); ++i) {
+    if (machine_.vm(i).id() != input.vm) continue;
+    const auto applied = machine_.apply(machine_.vm(i), input.input);
+    if (!applied) differ("input", traces::to_text(input), applied.error().message);
+    return;
+  }
+  differ("input", traces::to_text(input), fmt::format("there is no vm {}", index(input.vm)));
+}
+
+void Replayer::check_end() {
+  const EndRecord& end = *trace_.end();
+  const auto recorded = static_cast<StopReason>(end.reason);
+  if (static_cast<std::uint8_t>(last_.reason) != end.reason || last_.instructions != end.retired) {
+    return differ("end", fmt::format("{} at instruction {}", to_string(recorded), end.retired),
+                  fmt::format("{} at instruction {}", to_string(last_.reason), last_.instructions));
+  }
+  if (compares_events_ && exits_ != end.exits) {
+    return differ("exits", fmt::format("{}", end.exits), fmt::format("{}", exits_));
+  }
+  const std::uint64_t digest = machine_.digest();
+  ++digests_;
+  if (digest != end.digest) {
+    differ("digest at the end", fmt::format("{:016x}", end.digest), fmt::format("{:016x}", digest));
+  }
+}
+
+void Replayer::replay_end() {
+  const auto& end = trace_.end();
+  if (!end) {
+    // Without exits to compare nothing says where the recording was when it was cut off.
+    if (compares_events_) (void)advance_to(kNever);
+    return;
+  }
+  const bool by_count =
+      end->reason == static_cast<std::uint8_t>(StopReason::BudgetSpent) || end->retired == kNever;
+  (void)advance_to(by_count ? end->retired : end->retired + 1);
+  if (!is_over()) check_end();
+}
+
+Result<ReplayReport> Replayer::run(const Until& until) {
+  until_ = until;
+  stopped_ = false;
+  const bool listens = compares_events_ || std::holds_alternative<UntilExit>(until) ||
+                       std::holds_alternative<UntilKind>(until);
+  machine_.set_observer(this, listens ? Machine::Listen::Everything : Machine::Listen::Inputs);
+  {
+    const TimeAlarm alarm(*this, until);
+    while (!is_over() && input_ < trace_.inputs().size()) {
+      const InputRecord& input = trace_.inputs()[input_];
+      replay_input(input);
+      if (!stopped_) ++input_;
+    }
+    if (!is_over()) replay_end();
+  }
+  machine_.set_observer(nullptr);
+  if (error_) return tl::unexpected(*error_);
+  using Outcome = ReplayReport::Outcome;
+  return ReplayReport{.outcome = diverged_  ? Outcome::Diverged
+                                 : stopped_ ? Outcome::Stopped
+                                            : Outcome::Identical,
+                      .events = events_,
+                      .digests = digests_,
+                      .exits = exits_,
+                      .divergence = diverged_,
+                      .run = last_};
+}
+
+}  // namespace retrap

@@ -1,0 +1,111 @@
+// Runs a machine as a trace says it ran, and compares everything on the way.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "sim/input.h"
+#include "sim/machine.h"
+#include "traces/compare.h"
+#include "traces/reader.h"
+
+namespace retrap {
+
+// Where a replay stops, at the first moment that fits.
+
+/// After exit number `exit` (from 0) has been dealt with.
+struct UntilExit {
+  std::uint64_t exit;
+};
+/// After so many instructions of the machine.
+struct UntilInstruction {
+  std::uint64_t retired;
+};
+/// Before the instruction at this address. Goes instruction by instruction: slow.
+struct UntilPc {
+  std::uint64_t pc;
+};
+/// At the first instruction from this virtual time on.
+struct UntilTime {
+  std::uint64_t ns;
+};
+/// After the first exit of this kind (index of ExitReason).
+struct UntilKind {
+  std::size_t kind;
+};
+using Until =
+    std::variant<std::monostate, UntilExit, UntilInstruction, UntilPc, UntilTime, UntilKind>;
+
+/// What came of a replay.
+struct ReplayReport {
+  enum class Outcome : std::uint8_t {
+    Identical,  ///< to the end of the trace
+    Stopped,    ///< where it was told to stop; identical so far
+    Diverged,
+  };
+  Outcome outcome = Outcome::Identical;
+  std::uint64_t events = 0;   ///< exits, answers, injections and inputs that were compared
+  std::uint64_t digests = 0;  ///< states that were compared
+  std::uint64_t exits = 0;    ///< seen, compared or not
+  std::optional<traces::Divergence> divergence;  ///< left: recorded, right: seen
+  RunReport run;
+};
+
+/// Replays a trace on a machine that is set up as the recorded one was, and has not run.
+class Replayer final : public MachineObserver {
+ public:
+  /// Both outlive this.
+  Replayer(Machine& machine, const traces::Reader& trace);
+  ~Replayer() override;
+  Replayer(const Replayer&) = delete;
+  Replayer& operator=(const Replayer&) = delete;
+
+  /// To the end of the trace, the first difference, or `until`. An Error where the trace cannot be
+  /// read on. The machine is stopped between two instructions then, and may run on.
+  [[nodiscard]] Result<ReplayReport> run(const Until& until = {});
+
+  void on_exit(const ExitEvent& event) override;
+  void on_answer(const AnswerEvent& event) override;
+  void on_injection(const InjectionEvent& event) override;
+  void on_input(const traces::InputRecord& input) override;
+
+ private:
+  class TimeAlarm;
+
+  void compare(const traces::Event& seen);
+  void diverge(traces::Divergence divergence);
+  void check_digest();
+  void check_end();
+  void check_until(const ExitEvent& event);
+  [[nodiscard]] bool is_over() const { return diverged_ || stopped_ || error_; }
+  /// To this instruction count, or where a run ends by itself.
+  RunReport advance_to(std::uint64_t retired);
+  RunReport step_to(std::uint64_t retired, std::uint64_t pc);
+  /// Runs to where an input came. False where that place is not reached, or the replay is over.
+  [[nodiscard]] bool reaches(const traces::InputRecord& input);
+  void replay_input(const traces::InputRecord& input);
+  void replay_end();
+  [[nodiscard]] bool is_at(std::uint64_t pc);
+  void differ(std::string field, std::string recorded, std::string seen);
+
+  Machine& machine_;
+  const traces::Reader& trace_;
+  traces::EventCursor cursor_;
+  traces::History history_;
+  Until until_;
+  bool compares_events_;
+  bool exhausted_ = false;  ///< no more events in a trace that was cut off
+  std::optional<traces::Divergence> diverged_;
+  bool stopped_ = false;
+  std::optional<Error> error_;
+  std::uint64_t events_ = 0;
+  std::uint64_t digests_ = 0;
+  std::uint64_t exits_ = 0;
+  std::size_t input_ = 0;  ///< the next one
+  RunReport last_;
+};
+
+}  // namespace retrap

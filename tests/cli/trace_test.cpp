@@ -1,0 +1,351 @@
+// retrap record, replay, diff, stat, dump, export and report as a script sees them.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/support/paths.h"
+#include "tests/support/process.h"
+#include "traces/reader.h"
+#include "vmm/arch_id.h"
+#include "vmm/base/prng.h"
+
+namespace retrap {
+namespace {
+
+using nlohmann::ordered_json;
+using test::Finished;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+std::string guest(ArchId arch, const std::string& name) {
+  const auto build = test::retrap_program().parent_path().parent_path();
+  return (build / "guests" / to_string(arch) / (name + ".elf")).string();
+}
+
+/// A folder of its own with what retrap writes there.
+class Traces : public ::testing::TestWithParam<ArchId> {
+ public:
+  Finished retrap(std::vector<std::string> arguments) {
+    return test::run_program(test::retrap_program(), arguments, folder_.path());
+  }
+  Finished record(const std::string& trace, const std::string& name,
+                  std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {"record", "-o", trace, "--kernel",
+                                          guest(GetParam(), name)};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return retrap(arguments);
+  }
+  std::string path(const std::string& name) { return (folder_.path() / name).string(); }
+
+  test::TemporaryFolder folder_;
+};
+
+INSTANTIATE_TEST_SUITE_P(All, Traces, ::testing::ValuesIn(kAllArchs),
+                         [](const auto& tested) { return std::string(to_string(tested.param)); });
+
+TEST_P(Traces, ReplayIdenticallyWithWhateverTheyHold) {
+  for (const std::string detail : {"inputs", "exits", "full"}) {
+    SCOPED_TRACE(detail);
+    const auto recorded =
+        record("t.rtr", "smp", {"--vcpus", "2", "--record", detail, "--digest-every", "100000"});
+    const bool full = detail == "full";
+    if (!full) {
+      EXPECT_EQ(record("t.rtr", "smp", {"--vcpus", "2", "--record", detail}).status, 0);
+    }
+    const auto replayed = retrap({"replay", "t.rtr"});
+
+    EXPECT_EQ(recorded.status, 0) << recorded.err;
+    EXPECT_EQ(replayed.status, 0) << replayed.err;
+    EXPECT_EQ(replayed.out, recorded.out);
+    EXPECT_THAT(replayed.err, StartsWith("retrap: identical: "));
+  }
+}
+
+TEST_P(Traces, ReplayIdenticallyInOtherSlices) {
+  EXPECT_EQ(record("t.rtr", "timer", {"--record", "full", "--digest-every", "1000"}).status, 0);
+
+  EXPECT_EQ(retrap({"replay", "t.rtr", "--slice", "97"}).status, 0);
+}
+
+TEST_P(Traces, TakeNoMoreThanTheyShould) {
+  EXPECT_EQ(record("inputs.rtr", "hello", {"--record", "inputs"}).status, 0);
+
+  EXPECT_LE(std::filesystem::file_size(path("inputs.rtr")), 4096U);
+}
+
+TEST_P(Traces, CanBeMovedToAnotherPlaceWithTheirImages) {
+  std::filesystem::copy_file(guest(GetParam(), "hello"), path("kernel"));
+  const auto recorded = retrap({"record", "-o", "t.rtr", "--with-images", "--kernel", "kernel"});
+  EXPECT_EQ(recorded.status, 0) << recorded.err;
+  std::filesystem::remove(path("kernel"));
+
+  const auto replayed = retrap({"replay", "t.rtr"});
+
+  EXPECT_EQ(replayed.status, 0) << replayed.err;
+}
+
+TEST_P(Traces, SayWhichImageIsMissingOrAnotherOne) {
+  std::filesystem::copy_file(guest(GetParam(), "hello"), path("kernel"));
+  EXPECT_EQ(retrap({"record", "-o", "t.rtr", "--kernel", "kernel"}).status, 0);
+  std::filesystem::remove(path("kernel"));
+  const auto missing = retrap({"replay", "t.rtr"});
+  const auto other = retrap({"replay", "t.rtr", "--kernel", guest(GetParam(), "timer")});
+  const auto moved = retrap({"replay", "t.rtr", "--kernel", guest(GetParam(), "hello")});
+
+  EXPECT_EQ(missing.status, 1);
+  EXPECT_THAT(missing.err, AllOf(StartsWith("retrap: t.rtr: its kernel is not here: kernel"),
+                                 EndsWith("; give the recorded one with --kernel FILE\n")));
+  EXPECT_EQ(other.status, 1);
+  EXPECT_THAT(other.err, HasSubstr("is not the recorded kernel"));
+  EXPECT_EQ(moved.status, 0) << moved.err;
+}
+
+TEST_P(Traces, HoldWhatIsTyped) {
+  const std::string command = fmt::format(
+      "printf 'hello, guest\\n' | {} record -o t.rtr --console - --kernel {} --max-instructions "
+      "20000000",
+      test::retrap_program().string(), guest(GetParam(), "echo"));
+  const auto recorded = test::run_program("/bin/sh", {"-c", command}, folder_.path());
+  const auto replayed = retrap({"replay", "t.rtr"});
+
+  EXPECT_THAT(recorded.out, HasSubstr("got ")) << recorded.err;
+  EXPECT_EQ(replayed.status, 0) << replayed.err;
+  EXPECT_EQ(replayed.out, recorded.out);
+  EXPECT_GT(traces::Reader::open(path("t.rtr"))->inputs().size(), 5U);
+}
+
+TEST_P(Traces, StopWhereTheyAreTold) {
+  EXPECT_EQ(record("t.rtr", "timer").status, 0);
+  const auto at_exit = retrap({"replay", "t.rtr", "--until", "20"});
+  const auto at_count = retrap({"replay", "t.rtr", "--until", "insn=3000"});
+  const auto at_time = retrap({"replay", "t.rtr", "--until", "time=5000"});
+  const auto at_halt = retrap({"replay", "t.rtr", "--until", "first(halt)"});
+
+  EXPECT_EQ(at_exit.status, 0);
+  EXPECT_THAT(at_exit.err, AllOf(HasSubstr("stopped there"), HasSubstr(" 21 exits")));
+  EXPECT_THAT(at_count.err, HasSubstr(" 3000 instructions"));
+  EXPECT_THAT(at_time.err, HasSubstr(" 5000 instructions"));
+  EXPECT_THAT(at_halt.err, HasSubstr("stopped there"));
+  EXPECT_THAT(at_halt.err, HasSubstr("retrap: vm 1 vcpu 0 at pc 0x"));
+}
+
+TEST_P(Traces, StopBeforeAnInstruction) {
+  EXPECT_EQ(record("t.rtr", "hello").status, 0);
+  const auto line = retrap({"dump", "t.rtr", "--from", "10", "--to", "10"}).out;
+  const std::string pc = line.substr(line.find("pc=0x") + 3, 18);
+
+  const auto stopped = retrap({"replay", "t.rtr", "--until", "pc=" + pc});
+
+  EXPECT_THAT(stopped.err, HasSubstr("stopped there")) << line;
+}
+
+TEST_P(Traces, GoOnLiveFromAnywhere) {
+  const auto recorded = record("t.rtr", "timer");
+  const auto gone_on = retrap({"replay", "t.rtr", "--until", "first(halt)", "--then", "run"});
+
+  EXPECT_EQ(gone_on.status, 0) << gone_on.err;
+  EXPECT_EQ(gone_on.out, recorded.out);
+  const std::string digest = recorded.err.substr(recorded.err.find("digest"), 23);
+  EXPECT_THAT(gone_on.err, HasSubstr(digest));
+}
+
+TEST_P(Traces, ShowWhereARunWithAnotherSeedParts) {
+  EXPECT_EQ(record("t.rtr", "smp", {"--vcpus", "2"}).status, 0);
+  const auto replayed = retrap({"replay", "t.rtr", "--seed", "2"});
+
+  EXPECT_EQ(replayed.status, 3);
+  EXPECT_THAT(replayed.err,
+              AllOf(HasSubstr("retrap: diverged after "), HasSubstr("first difference at exit "),
+                    HasSubstr("recorded"), HasSubstr("before it"), HasSubstr(" at pc 0x")));
+}
+
+TEST_P(Traces, AreComparedWithOneAnother) {
+  EXPECT_EQ(record("a.rtr", "smp", {"--vcpus", "2"}).status, 0);
+  EXPECT_EQ(record("b.rtr", "smp", {"--vcpus", "2"}).status, 0);
+  EXPECT_EQ(record("c.rtr", "smp", {"--vcpus", "2", "--seed", "2"}).status, 0);
+  const auto same = retrap({"diff", "a.rtr", "b.rtr"});
+  const auto other = retrap({"diff", "a.rtr", "c.rtr"});
+
+  EXPECT_EQ(same.status, 0);
+  EXPECT_THAT(same.out, EndsWith("events are equal\n"));
+  EXPECT_EQ(other.status, 3);
+  EXPECT_THAT(other.out, AllOf(HasSubstr("seed: 1 and 2"), HasSubstr("first difference at exit")));
+}
+
+TEST_P(Traces, AreComparedWithoutWhatMayDiffer) {
+  EXPECT_EQ(record("a.rtr", "hello").status, 0);
+  EXPECT_EQ(record("b.rtr", "hello", {"--memory", "256M"}).status, 0);
+
+  const auto diff = retrap({"diff", "a.rtr", "b.rtr", "--ignore", "digest,retired,end"});
+
+  EXPECT_EQ(diff.status, 0) << diff.out;
+}
+
+TEST_P(Traces, AreCounted) {
+  EXPECT_EQ(record("t.rtr", "timer").status, 0);
+  const auto text = retrap({"stat", "t.rtr"});
+  const auto json = ordered_json::parse(retrap({"stat", "t.rtr", "--json", "--top", "3"}).out);
+
+  EXPECT_THAT(text.out, AllOf(HasSubstr("halt"), HasSubstr("kind"), HasSubstr("pc")));
+  EXPECT_EQ(json["by_pc"].size(), 3U);
+  std::uint64_t sum = 0;
+  for (const auto& row : json["by_kind"]) sum += row["exits"].get<std::uint64_t>();
+  EXPECT_EQ(sum, json["exits"].get<std::uint64_t>());
+}
+
+TEST_P(Traces, AreFiltered) {
+  EXPECT_EQ(record("t.rtr", "timer").status, 0);
+  const auto halts = retrap({"dump", "t.rtr", "--json", "--filter", "kind=halt,vcpu=0"});
+  const auto some = retrap({"dump", "t.rtr", "--json", "--from", "5", "--to", "9"});
+
+  for (const std::string& line : {halts.out.substr(0, halts.out.find('\n'))}) {
+    EXPECT_EQ(ordered_json::parse(line)["kind"], "halt");
+  }
+  EXPECT_EQ(ordered_json::parse(some.out.substr(0, some.out.find('\n')))["exit"], 5);
+}
+
+TEST_P(Traces, AreExported) {
+  EXPECT_EQ(record("t.rtr", "smp", {"--vcpus", "2"}).status, 0);
+  EXPECT_EQ(retrap({"export", "t.rtr", "--format", "perfetto", "-o", "t.json"}).status, 0);
+  EXPECT_EQ(retrap({"export", "t.rtr", "--format", "csv", "-o", "t.csv"}).status, 0);
+
+  const auto perfetto = ordered_json::parse(test::contents_of(path("t.json")));
+  const std::string csv = test::contents_of(path("t.csv"));
+  const auto& events = perfetto["traceEvents"];
+  const auto slices = std::count_if(events.begin(), events.end(),
+                                    [](const auto& event) { return event["ph"] == "X"; });
+  const auto exits =
+      ordered_json::parse(retrap({"stat", "t.rtr", "--json"}).out)["exits"].get<std::int64_t>();
+  EXPECT_GE(slices, exits);
+  EXPECT_THAT(csv, StartsWith("exit,retired,time_ns,vm,vcpu,pc,kind,details,answer\n0,"));
+  EXPECT_GE(std::count(csv.begin(), csv.end(), '\n'), exits + 1);
+}
+
+TEST_P(Traces, BecomeOnePage) {
+  EXPECT_EQ(record("a.rtr", "smp", {"--vcpus", "2"}).status, 0);
+  EXPECT_EQ(record("b.rtr", "smp", {"--vcpus", "2", "--seed", "2"}).status, 0);
+  EXPECT_EQ(retrap({"report", "a.rtr", "--diff", "b.rtr", "-o", "a.html"}).status, 0);
+
+  const std::string page = test::contents_of(path("a.html"));
+  EXPECT_THAT(page, AllOf(StartsWith("<!doctype html>"), HasSubstr("id=\"divergence\""),
+                          HasSubstr("first difference at exit"), EndsWith("</html>\n")));
+  EXPECT_THAT(page, AllOf(Not(HasSubstr("http://")), Not(HasSubstr("https://"))));
+}
+
+TEST_P(Traces, AreNotBegunForAGuestThatIsRefused) {
+  EXPECT_EQ(record("t.rtr", "hello", {"--memory", "4K"}).status, 1);
+  EXPECT_THAT(folder_.names(), IsEmpty());
+}
+
+TEST_P(Traces, ThatAreDamagedAreRefusedInOneLine) {
+  EXPECT_EQ(record("t.rtr", "hello").status, 0);
+  std::string bytes = test::contents_of(path("t.rtr"));
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  folder_.write("t.rtr", bytes);
+  for (const std::string command : {"replay", "stat", "dump"}) {
+    const auto refused = retrap({command, "t.rtr"});
+    EXPECT_EQ(refused.status, 1) << command;
+    EXPECT_EQ(refused.out, "") << command;
+    EXPECT_THAT(refused.err, StartsWith("retrap: t.rtr: offset 0x")) << command;
+    EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1) << command;
+  }
+  EXPECT_EQ(retrap({"stat", "t.rtr", "--up-to-damage"}).status, 0);
+}
+
+/// Kills a recording after some time and replays what is there. Whether it came to its end.
+bool replays_after_a_kill(Traces& test, const std::string& trace, const std::string& kernel,
+                          std::chrono::microseconds after) {
+  const std::string program = test::retrap_program().string();
+  const pid_t child = fork();
+  if (child == 0) {
+    (void)!freopen("/dev/null", "w", stdout);
+    (void)!freopen("/dev/null", "w", stderr);
+    execl(program.c_str(), program.c_str(), "record", "-o", trace.c_str(), "--record", "full",
+          "--digest-every", "200000", "--max-instructions", "30000000", "--kernel", kernel.c_str(),
+          nullptr);
+    _exit(127);
+  }
+  std::this_thread::sleep_for(after);
+  (void)kill(child, SIGKILL);
+  int status = 0;
+  (void)waitpid(child, &status, 0);
+  if (!std::filesystem::exists(trace)) return false;
+  const auto reader = traces::Reader::open(trace);
+  if (!reader) {
+    EXPECT_THAT(reader.error().message, HasSubstr("record again"));
+    return false;
+  }
+  const auto replayed = test.retrap({"replay", trace});
+  EXPECT_EQ(replayed.status, 0) << replayed.err;
+  EXPECT_THAT(replayed.err, HasSubstr("identical: "));
+  if (!reader->end()) {
+    EXPECT_THAT(replayed.err, HasSubstr("the recording was cut off here"));
+  }
+  return reader->end().has_value();
+}
+
+TEST_P(Traces, ReplayUpToTheirEndWhereTheRecordingWasKilled) {
+  Prng prng(static_cast<std::uint64_t>(GetParam()));
+  for (int i = 0; i < 12; ++i) {
+    (void)replays_after_a_kill(*this, path("killed.rtr"), guest(GetParam(), "spin"),
+                               std::chrono::microseconds(prng.between(1'000, 60'000)));
+    std::filesystem::remove(path("killed.rtr"));
+  }
+}
+
+TEST(TraceCommands, RefuseWhatTheyDoNotUnderstand) {
+  struct Case {
+    std::vector<std::string> arguments;
+    std::string says;
+  };
+  const std::vector<Case> cases = {
+      {{"replay"}, "replay TRACE: is missing; name a file that retrap record has written"},
+      {{"diff", "a.rtr"}, "diff: the second TRACE: is missing"},
+      {{"replay", "a", "--until", "x=1"}, "--until x=1: is no place; write the number of an exit"},
+      {{"replay", "a", "--until", "first(hlat)"}, "is no kind of exit; did you mean halt"},
+      {{"replay", "a", "--then", "stop"}, "--then stop: is not offered; write --then run"},
+      {{"dump", "a", "--filter", "kind=x"}, "'x' is no kind; use one of hypercall"},
+      {{"dump", "a", "--filter", "foo=1"}, "'foo' is nothing to filter by; use kind, vm"},
+      {{"dump", "a", "--filter", "pc=zz"}, "'pc=zz' has no number; write pc=42"},
+      {{"export", "a", "--format", "xml"}, "--format xml: is no format; use perfetto or csv"},
+      {{"report", "a"}, "add -o FILE.html"},
+      {{"record", "--kernel", "k"}, "record: no trace to write; add -o TRACE"},
+      {{"run", "--kernel", "k", "--record", "full"}, "need a trace; add -o TRACE"},
+      {{"run", "--kernel", "k", "-o", "t", "--record", "all"}, "is none of inputs, exits and full"},
+      {{"run", "--kernel", "k", "--console", "x"}, "--console x: is no console"},
+  };
+  for (const Case& one : cases) {
+    const auto refused =
+        test::run_program(test::retrap_program(), one.arguments, test::TemporaryFolder().path());
+    EXPECT_EQ(refused.status, 2) << one.says;
+    EXPECT_THAT(refused.err, HasSubstr(one.says));
+  }
+}
+
+TEST(TraceCommands, SayWhatIsNoTrace) {
+  const test::TemporaryFolder folder;
+  folder.write("x.rtr", "hello");
+  for (const std::string command : {"replay", "stat", "dump"}) {
+    const auto refused =
+        test::run_program(test::retrap_program(), {command, "x.rtr"}, folder.path());
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_THAT(refused.err, HasSubstr("x.rtr: offset 0x0: this is no trace of retrap"));
+  }
+}
+
+}  // namespace
+}  // namespace retrap
