@@ -126,7 +126,8 @@ void PerfettoExport::on_exit(const ExitRecord& exit, std::uint64_t number) {
   }
   separate();
   put(text_,
-      R"({{"ph":"X","name":"{}","pid":{},"tid":{},"ts":{}.{:03},"dur":0.001,"args":{{"exit":{},"pc":"{:#x}")",
+      R"({{"ph":"X","name":"{}","pid":{},"tid":{},"ts":{}.{:03},"dur":0.001,)"
+      R"("args":{{"exit":{},"pc":"{:#x}")",
       name(exit.reason), place.first, place.second, ns / 1000, ns % 1000, number, exit.pc);
   const auto rows = fields_of(exit.reason.index());
   const FieldValues values = values_of(exit.reason);

@@ -43,7 +43,8 @@ struct RunOptions {
 struct ReplayOptions {
   std::string trace;
   Until until;
-  bool goes_on = false;  ///< --then run
+  bool goes_on = false;     ///< --then run
+  bool exits_only = false;  ///< the monitor alone, fed the recorded exits
   bool up_to_damage = false;
   std::optional<std::string> kernel;
   std::optional<std::string> initrd;

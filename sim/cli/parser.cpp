@@ -75,6 +75,7 @@ struct WrittenLook {
       format, filter, from, to, top;
   bool json = false;
   bool up_to_damage = false;
+  bool exits_only = false;
 };
 
 void add_run(CLI::App& run, Written& written) {
@@ -124,6 +125,8 @@ void add_replay(CLI::App& app, WrittenLook& written) {
   add_text(app, "--max-instructions", written.max_instructions,
            "With --then run: stop after so many more", "N");
   add_text(app, "--slice", written.slice, "Stop and resume every N instructions", "N");
+  app.add_flag("--exits-only", written.exits_only,
+               "No guest: give the recorded exits to the monitor, and compare its answers");
 }
 
 void add_events(CLI::App& app, WrittenLook& written) {
@@ -251,6 +254,7 @@ Command converted_replay(const WrittenLook& written) {
     converter.say("--then", *written.then, "is not offered; write --then run");
   }
   replay.goes_on = written.then.has_value();
+  replay.exits_only = written.exits_only;
   if (!converter.problems().empty()) return wrong(converter.problems());
   return replay;
 }

@@ -10,6 +10,7 @@
 #include "sim/cli/session.h"
 #include "sim/cli/terminal.h"
 #include "sim/disassemble.h"
+#include "sim/replay_exits.h"
 #include "vmm/base/digest.h"
 #include "vmm/config_toml.h"
 
@@ -134,6 +135,9 @@ Status conclude(Machine& machine, const traces::Reader& trace, const ReplayRepor
   switch (report.outcome) {
     case ReplayReport::Outcome::Identical:
       complain(fmt::format("identical: {}", compared(report)));
+      if (!std::holds_alternative<std::monostate>(options.until)) {
+        complain("the trace ended before it came to what --until names");
+      }
       break;
     case ReplayReport::Outcome::Stopped:
       complain(fmt::format("stopped there: identical so far: {}", compared(report)));
@@ -153,6 +157,31 @@ Status conclude(Machine& machine, const traces::Reader& trace, const ReplayRepor
   return options.goes_on ? go_on(machine, options) : Status::Ok;
 }
 
+/// The monitor alone.
+Status replay_only_exits(const traces::Reader& trace) {
+  if (trace.header().configs.size() != 1) {
+    complain(fmt::format("{}: --exits-only replays traces of one VM that retrap has set up",
+                         trace.name()));
+    return Status::Failure;
+  }
+  const auto report =
+      parse_config(trace.header().configs[0], "config").and_then([&](const VmConfig& config) {
+        return replay_exits(trace, config);
+      });
+  if (!report) {
+    complain(report.error().message);
+    return Status::Failure;
+  }
+  const std::string compared = fmt::format("{} exits, {} answers", report->exits, report->answers);
+  if (!report->divergence) {
+    complain("identical: " + compared);
+    return Status::Ok;
+  }
+  complain(fmt::format("diverged after {}", compared));
+  complain(traces::to_text(*report->divergence, "recorded", "now"));
+  return Status::Diverged;
+}
+
 }  // namespace
 
 Status replay(const ReplayOptions& options) {
@@ -162,6 +191,7 @@ Status replay(const ReplayOptions& options) {
     complain(trace.error().message);
     return Status::Failure;
   }
+  if (options.exits_only) return replay_only_exits(*trace);
   auto machine = prepared(*trace, options, console);
   if (!machine) {
     complain(machine.error().message);

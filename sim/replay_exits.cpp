@@ -1,0 +1,213 @@
+// Exit-only replay: a host, a board with recorded vCPUs, and the comparison.
+#include "sim/replay_exits.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "sim/architectures.h"
+#include "sim/host_ram.h"
+#include "sim/recorded_vcpu.h"
+#include "sim/scripted/scripted_board.h"
+#include "traces/text.h"
+#include "vmm/hypervisor.h"
+
+namespace retrap {
+namespace {
+
+/// A board whose vCPUs are recorded, and all else as it was.
+class RecordedBoard final : public Board {
+ public:
+  RecordedBoard(const VmConfig& config, std::unique_ptr<Board> real, EventFeed& feed, Clock& clock)
+      : real_(std::move(real)) {
+    for (std::uint32_t id = 0; id < config.cpu_num; ++id) {
+      vcpus_.push_back(std::make_unique<RecordedVcpu>(VmId{config.id}, VcpuId{id}, feed, clock));
+      vcpus_.back()->set_not_supported(real_->vcpu(VcpuId{id}).not_supported());
+    }
+  }
+  [[nodiscard]] ArchVcpu& vcpu(VcpuId id) override { return *vcpus_[index(id)]; }
+  [[nodiscard]] InterruptController& interrupts() override { return real_->interrupts(); }
+  [[nodiscard]] Result<> load(const Images& images) override { return real_->load(images); }
+  [[nodiscard]] bool receive(char byte) override { return real_->receive(byte); }
+  void reset() override { real_->reset(); }
+  void digest(Digest& into) const override { real_->digest(into); }
+
+ private:
+  std::unique_ptr<Board> real_;
+  std::vector<std::unique_ptr<RecordedVcpu>> vcpus_;
+};
+
+/// A host whose architecture makes such boards.
+class RecordedHost final : public Hal, public Architecture, public ConsoleSink {
+ public:
+  RecordedHost(HostRam ram, ArchId arch, ExitReplayBoard board, EventFeed& feed)
+      : ram_(std::move(ram)), memory_(HostPhys(0x1'0000'0000), ram_.bytes()), feed_(feed) {
+    if (board == ExitReplayBoard::Recorded) real_ = make_architecture(arch, memory_, clock_);
+    if (real_ == nullptr) real_ = std::make_unique<scripted::ScriptedArchitecture>(arch);
+  }
+
+  Frames& frames() override { return frames_; }
+  Clock& clock() override { return clock_; }
+  Architecture* architecture(ArchId arch) override { return arch == id() ? this : nullptr; }
+  [[nodiscard]] ArchId id() const override { return real_->id(); }
+  [[nodiscard]] const PageTableFormat& page_table_format() const override {
+    return real_->page_table_format();
+  }
+  [[nodiscard]] VmConfig default_config(std::uint64_t memory_bytes) const override {
+    return real_->default_config(memory_bytes);
+  }
+  void check(const VmConfig& config, std::vector<std::string>& problems) const override {
+    real_->check(config, problems);
+  }
+  Result<std::unique_ptr<Board>> make_board(const VmConfig& config, VmParts parts) override {
+    RETRAP_TRY(auto board, real_->make_board(config, parts));
+    return std::make_unique<RecordedBoard>(config, std::move(board), feed_, clock_);
+  }
+  void put(char byte) override { (void)byte; }
+
+ private:
+  HostRam ram_;
+  HostMemory memory_;
+  Frames frames_{memory_};
+  Clock clock_;
+  EventFeed& feed_;
+  std::unique_ptr<Architecture> real_;
+};
+
+/// Hears what the monitor does, and drives it.
+class Replay final : public Observer {
+ public:
+  Replay(const traces::Reader& trace, EventFeed& feed, Clock& clock, Hypervisor& hypervisor)
+      : trace_(trace), feed_(feed), clock_(clock), hypervisor_(hypervisor) {}
+
+  void on_exit(const ExitEvent& event) override {
+    const traces::ExitRecord* const recorded = feed_.exit();
+    if (recorded != nullptr && recorded->reason == event.reason && recorded->vcpu == event.vcpu) {
+      ++report_.exits;
+      return take();
+    }
+    differ(traces::ExitRecord{.vm = event.vm,
+                              .vcpu = event.vcpu,
+                              .retired = event.retired,
+                              .idle_ns = clock_.idle_ns(),
+                              .pc = event.pc,
+                              .reason = event.reason});
+  }
+  void on_answer(const AnswerEvent& event) override {
+    ++report_.answers;
+    check(traces::AnswerRecord{event.vm, event.vcpu, event.value});
+  }
+  void on_injection(const InjectionEvent& event) override {
+    check(traces::InjectionRecord{event.vm, event.vcpu, event.retired, event.vector});
+  }
+
+  ExitReplayReport run() {
+    hypervisor_.vm(0).set_observer(this);
+    hypervisor_.boot_all();
+    constexpr unsigned kMostTries = 100;  // others wake up, alarms go off: no more often than this
+    std::uint64_t taken = 0;
+    unsigned tries = 0;
+    while (!report_.divergence && feed_.head() != nullptr) {
+      apply_inputs(feed_.block());
+      const traces::ExitRecord* const exit = feed_.exit();
+      tries = taken == report_.exits ? tries + 1 : 0;
+      taken = report_.exits;
+      // An answer that nobody gave, or an exit that the monitor did not come to.
+      if (exit == nullptr || tries > kMostTries) {
+        if (exit == nullptr && apply_input()) continue;
+        missing();
+        break;
+      }
+      (void)hypervisor_.wake();
+      skip_to(exit->idle_ns);
+      clock_.set_slice_end(kNever);
+      (void)hypervisor_.run({.vm = 0, .vcpu = exit->vcpu});
+    }
+    hypervisor_.vm(0).set_observer(nullptr);
+    return std::move(report_);
+  }
+
+ private:
+  void take() {
+    history_.add(*feed_.head(), feed_.number());
+    feed_.advance();
+  }
+  void check(const traces::Event& seen) {
+    if (feed_.head() != nullptr && *feed_.head() == seen) return take();
+    differ(seen);
+  }
+  void differ(const traces::Event& seen) {
+    if (report_.divergence) return;
+    const traces::Event* const recorded = feed_.head();
+    auto what = recorded == nullptr ? traces::FieldDifference{"event", "none", "one more"}
+                                    : traces::difference(*recorded, seen)
+                                          .value_or(traces::FieldDifference{"event", "", ""});
+    report_.divergence =
+        traces::divergence_between(recorded, &seen, std::move(what), feed_.number(), history_);
+  }
+  void missing() {
+    report_.divergence = traces::divergence_between(
+        feed_.head(), nullptr, {"event", "this", "none"}, feed_.number(), history_);
+  }
+
+  void skip_to(std::uint64_t idle_ns) {
+    while (clock_.idle_ns() < idle_ns) {
+      const std::uint64_t target = clock_.now_ns() + (idle_ns - clock_.idle_ns());
+      clock_.skip_to(std::min(target, clock_.next_alarm_ns()));
+      if (clock_.alarm_is_due()) clock_.fire_due();
+    }
+  }
+
+  void apply_inputs(std::size_t block) {
+    while (input_ < trace_.inputs().size() && trace_.block_of_input(input_) < block) {
+      if (!apply_input()) return;
+    }
+  }
+  /// False where none is left.
+  bool apply_input() {
+    if (input_ == trace_.inputs().size()) return false;
+    const traces::Input& input = trace_.inputs()[input_++].input;
+    Vm& vm = hypervisor_.vm(0);
+    if (const auto* console = std::get_if<traces::ConsoleInput>(&input)) {
+      for (const char byte : console->bytes) (void)vm.board().receive(byte);
+    } else if (const auto* interrupt = std::get_if<traces::InterruptInput>(&input)) {
+      (void)vm.inject_interrupt_to_vcpu(interrupt->vcpu, interrupt->vector);
+    } else if (const auto* memory = std::get_if<traces::MemoryInput>(&input)) {
+      (void)vm.memory().write(GuestPhys(memory->gpa), std::as_bytes(std::span(memory->bytes)));
+    }
+    return true;
+  }
+
+  const traces::Reader& trace_;
+  EventFeed& feed_;
+  Clock& clock_;
+  Hypervisor& hypervisor_;
+  traces::History history_;
+  ExitReplayReport report_;
+  std::size_t input_ = 0;
+};
+
+}  // namespace
+
+Result<ExitReplayReport> replay_exits(const traces::Reader& trace, const VmConfig& config,
+                                      ExitReplayBoard board) {
+  if (trace.header().detail == traces::Detail::Inputs) {
+    return fail(ErrorCode::Unsupported,
+                "{}: holds inputs only; record with --record exits to replay exits", trace.name());
+  }
+  constexpr std::uint64_t kMemory = std::uint64_t{16} << 30;
+  RETRAP_TRY(HostRam ram, HostRam::map(kMemory));
+  EventFeed feed(trace);
+  RecordedHost host(std::move(ram), config.arch, board, feed);
+  VmConfig lazy = config;
+  lazy.populate = Populate::Lazy;
+  RETRAP_TRY(auto vm, Vm::create(std::move(lazy), host, host));
+  Hypervisor hypervisor;
+  RETRAP_TRY([[maybe_unused]] Vm * adopted, hypervisor.adopt(std::move(vm)));
+  auto report = Replay(trace, feed, host.clock(), hypervisor).run();
+  if (feed.error()) return tl::unexpected(*feed.error());
+  return report;
+}
+
+}  // namespace retrap

@@ -1,0 +1,36 @@
+// The monitor alone, fed the recorded exits: no guest runs.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "traces/compare.h"
+#include "traces/reader.h"
+#include "vmm/config.h"
+
+namespace retrap {
+
+/// What came of it.
+struct ExitReplayReport {
+  std::uint64_t exits = 0;
+  std::uint64_t answers = 0;                     ///< compared
+  std::optional<traces::Divergence> divergence;  ///< left: recorded, right: answered now
+};
+
+/// Which board the monitor has in an exit-only replay.
+enum class ExitReplayBoard : std::uint8_t {
+  Recorded,  ///< the architecture's own: interrupt controllers, UART, ...
+  Scripted,  ///< none: for traces of scripted machines, and for measurements
+};
+
+/// Gives every recorded exit to a monitor with the recorded configuration, and compares what it
+/// answers. An Error where the trace cannot be read, has no exits, or its VM cannot be made.
+///
+/// State that the guest sets up without an exit of the monitor (system registers that the
+/// architecture keeps) is not there: on aarch64 the virtual timer never fires, and the interrupt
+/// controller answers otherwise from the first tick on.
+[[nodiscard]] Result<ExitReplayReport> replay_exits(
+    const traces::Reader& trace, const VmConfig& config,
+    ExitReplayBoard board = ExitReplayBoard::Recorded);
+
+}  // namespace retrap
