@@ -45,10 +45,11 @@ struct MemoryWish {
 };
 
 /// The host ranges that `config` names: identity mappings and passthrough windows.
-std::vector<HostRange> named_ranges(const VmConfig& config) {
+std::vector<HostRange> named_ranges(const VmConfig& config, const HostDevices& devices) {
   std::vector<HostRange> ranges;
   const auto add = [&](std::uint64_t base, std::uint64_t size) {
-    if (const auto range = HostRange::make(HostPhys(base), size)) ranges.push_back(*range);
+    const auto range = HostRange::make(HostPhys(base), size);
+    if (range && !devices.touches(*range)) ranges.push_back(*range);
   };
   for (const MemoryRegionConfig& region : config.memory_regions) {
     if (region.map_type != MapType::Alloc) add(region.gpa, region.size);
@@ -58,10 +59,10 @@ std::vector<HostRange> named_ranges(const VmConfig& config) {
   return ranges;
 }
 
-MemoryWish wish_of(const VmConfig& config) {
+MemoryWish wish_of(const VmConfig& config, const HostDevices& devices) {
   MemoryWish wish;
   std::uint64_t last = 0;
-  for (const HostRange range : named_ranges(config)) {
+  for (const HostRange range : named_ranges(config, devices)) {
     // Some room below, for the page tables that are allocated first.
     constexpr std::uint64_t kGrain = std::uint64_t{1} << 16;
     constexpr std::uint64_t kRoom = std::uint64_t{1} << 28;
@@ -122,6 +123,7 @@ struct Machine::State {
   std::optional<Host> host;
   std::array<std::unique_ptr<Architecture>, kAllArchs.size()> architectures;
   std::vector<std::unique_ptr<Console>> consoles;  ///< by position of the VM
+  HostDevices devices;
   Hypervisor hypervisor;
   Scheduler scheduler{hypervisor, clock, options.seed, options.slice};
   MachineObserver* observer = nullptr;  ///< may be null
@@ -136,6 +138,9 @@ struct Machine::State {
   }
 
   [[nodiscard]] Result<> map_host(HostPhys base, std::uint64_t size) {
+    if (const auto range = HostRange::make(base, size); range && devices.touches(*range)) {
+      return fail(ErrorCode::Overlap, "the host's memory {} overlaps one of its devices", *range);
+    }
     RETRAP_TRY(HostRam ram, HostRam::map(size));
     host.emplace(std::move(ram), base);
     return {};
@@ -145,7 +150,7 @@ struct Machine::State {
   [[nodiscard]] Result<> fit_host(const VmConfig& config) {
     const bool used = host->frames.bytes_free() != host->memory.size();
     if (options.memory_bytes != 0 || used || hypervisor.vm_num() != 0) return {};
-    const MemoryWish wish = wish_of(config);
+    const MemoryWish wish = wish_of(config, devices);
     if (wish.base == host->memory.base() && wish.size == host->memory.size()) return {};
     for (auto& architecture : architectures) architecture.reset();
     return map_host(wish.base, wish.size);
@@ -182,6 +187,21 @@ Architecture* Machine::architecture(ArchId arch) {
     architecture = make_architecture(arch, state_->host->memory, state_->clock);
   }
   return architecture.get();
+}
+
+HostDevices* Machine::host_devices() {
+  return &state_->devices;
+}
+
+Result<Device*> Machine::add_host_device(HostPhys base, std::unique_ptr<Device> device) {
+  const HostMemory& memory = state_->host->memory;
+  const auto range = HostRange::make(base, device->size());
+  const auto ram = HostRange::make(memory.base(), memory.size());
+  if (range && ram && range->overlaps(*ram)) {
+    return fail(ErrorCode::Overlap, "host device {} at {} is in the host's memory {}",
+                device->name(), *range, *ram);
+  }
+  return state_->devices.add(base, std::move(device));
 }
 
 Result<Vm*> Machine::add_vm(VmConfig config, const Images& images, ConsoleSink* console) {

@@ -52,6 +52,11 @@ class Machine final : public Hal {
   [[nodiscard]] Clock& clock() override;
   /// Valid until the first VM is added: its configuration may still move the host's memory.
   [[nodiscard]] Architecture* architecture(ArchId arch) override;
+  [[nodiscard]] HostDevices* host_devices() override;
+
+  /// A device of the simulated host, outside its memory: a VM whose configuration passes its
+  /// addresses through gets it. Before that VM is added. As HostDevices::add().
+  [[nodiscard]] Result<Device*> add_host_device(HostPhys base, std::unique_ptr<Device> device);
 
   /// Creates a VM and loads its images; it boots at the first run(). The console is kept by the
   /// machine (console_of) and also copied to `console` where that is not null (outlives the

@@ -23,6 +23,12 @@ struct VmParts {
   ConsoleSink& console;
 };
 
+/// The line that a device is wired to: none where the VM has interrupt_mode no_irq. Timers of the
+/// CPUs and messages between them are no devices.
+[[nodiscard]] inline std::uint32_t device_line(const VmConfig& config, std::uint32_t line) {
+  return config.interrupt_mode == InterruptMode::NoIrq ? Bus::kNoLine : line;
+}
+
 /// The machine around the vCPUs: interrupt controller, platform devices, firmware tables.
 class Board {
  public:

@@ -27,6 +27,7 @@ struct Claim {
   std::string what;  ///< "memory_regions[0]", "emulated device 'uart'"
   /// hpa - gpa, modulo 2^64; only where the range is passed through, which maps whole pages (V3).
   std::optional<std::uint64_t> shift;
+  bool emulated = false;  ///< a device: a window may have a hole for it
 };
 
 class Checker {
@@ -216,7 +217,8 @@ void Checker::emulated_devices() {
     if (device.emu_type == EmuDeviceType::Dummy) continue;
     if (device.emu_type == EmuDeviceType::IvcChannel) ivc_device(key, what, device, ivc++ == 0);
     if (!is_on_ports(config_.arch, device.emu_type)) {
-      claim(key, what, device.base_gpa, device.length);
+      Claim* const claimed = claim(key, what, device.base_gpa, device.length);
+      if (claimed != nullptr) claimed->emulated = device.emu_type != EmuDeviceType::IvcChannel;
       continue;
     }
     constexpr std::uint64_t kPorts = 0x10000;
@@ -264,7 +266,13 @@ GuestRange whole_pages(GuestRange range) {
   return GuestRange::make(base, size).value_or(range);
 }
 
+/// Whether `device` lies in a hole of `window`.
+bool fits_in(const Claim& device, const Claim& window) {
+  return device.emulated && window.shift.has_value() && window.range.contains(device.range);
+}
+
 bool conflict(const Claim& a, const Claim& b) {
+  if (fits_in(a, b) || fits_in(b, a)) return false;
   if (a.range.overlaps(b.range)) return true;
   if (!a.shift && !b.shift) return false;
   // Two windows may share a page that goes to one place.

@@ -4,6 +4,7 @@
 #include "vmm/architecture.h"
 #include "vmm/clock.h"
 #include "vmm/frames.h"
+#include "vmm/host_devices.h"
 
 namespace retrap {
 
@@ -15,6 +16,8 @@ class Hal {
   [[nodiscard]] virtual Clock& clock() = 0;
   /// Null where the host has no virtualization hardware for `arch`.
   [[nodiscard]] virtual Architecture* architecture(ArchId arch) = 0;
+  /// What it can pass through beside its memory; null where there is nothing.
+  [[nodiscard]] virtual HostDevices* host_devices() { return nullptr; }
 };
 
 /// Whether `hal` can run guests of `arch`.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "vmm/base/check.h"
+#include "vmm/passthrough.h"
 #include "vmm/vm_memory.h"
 
 namespace retrap {
@@ -24,6 +25,17 @@ Result<> check(const VmConfig& config, const Architecture* architecture) {
   return {};
 }
 
+/// Devices of the host are known by the id of who has them.
+Result<> check_id(const HostDevices* devices, VmId id) {
+  if (devices == nullptr) return {};
+  for (const HostDevices::Entry& entry : devices->entries()) {
+    if (entry.owner != id) continue;
+    return fail(ErrorCode::AlreadyExists, "there is a vm {} already, with the host device {}",
+                index(id), entry.device->name());
+  }
+  return {};
+}
+
 }  // namespace
 
 Vm::Vm(VmConfig config, Hal& hal, ConsoleSink& console)
@@ -34,7 +46,16 @@ Vm::Vm(VmConfig config, Hal& hal, ConsoleSink& console)
       life_(VmId{config_.id}),
       ivc_window_(config_) {}
 
-Vm::~Vm() = default;
+Vm::~Vm() {
+  drop_parts();
+}
+
+// The bus that they are on goes before the host has its devices back.
+void Vm::drop_parts() {
+  if (!is_built()) return;
+  parts_.reset();
+  if (HostDevices* const devices = hal_.host_devices()) devices->release(id());
+}
 
 Result<std::unique_ptr<Vm>> Vm::create(VmConfig config, Hal& hal, ConsoleSink& console) {
   RETRAP_TRY(check(config, hal.architecture(config.arch)));
@@ -47,11 +68,19 @@ Result<std::unique_ptr<Vm>> Vm::create(VmConfig config, Hal& hal, ConsoleSink& c
 Result<> Vm::build() {
   Architecture* const architecture = hal_.architecture(config_.arch);
   RETRAP_CHECK(architecture != nullptr, "the architecture of a VM stays where it is");
+  RETRAP_TRY(check_id(hal_.host_devices(), id()));
   RETRAP_TRY(AddressSpace memory,
              AddressSpace::make(architecture->page_table_format(), hal_.frames(), id()));
   parts_ = std::make_unique<Parts>(std::move(memory), clock_);
-  RETRAP_TRY(map_configured_memory(config_, parts_->memory));
-  return plug_board(*architecture);
+  RETRAP_TRY(map_placed_memory(config_, parts_->memory));
+  RETRAP_TRY(plug_board(*architecture));
+  RETRAP_TRY(pass_through(config_, {.memory = parts_->memory,
+                                    .mmio = parts_->mmio,
+                                    .interrupts = board().interrupts(),
+                                    .devices = hal_.host_devices()}));
+  RETRAP_TRY(map_other_memory(config_, parts_->memory));
+  for (const Region& region : parts_->memory.regions()) RETRAP_TRY(check_no_device(region.range));
+  return check_ivc_device();
 }
 
 Result<> Vm::plug_board(Architecture& architecture) {
@@ -61,8 +90,6 @@ Result<> Vm::plug_board(Architecture& architecture) {
                                                               .ports = parts_->ports,
                                                               .sysregs = parts_->sysregs,
                                                               .console = console_}));
-  for (const Region& region : parts_->memory.regions()) RETRAP_TRY(check_no_device(region.range));
-  RETRAP_TRY(check_ivc_device());
   parts_->vcpus.reserve(config_.cpu_num);
   for (std::uint32_t id = 0; id < config_.cpu_num; ++id) {
     parts_->vcpus.emplace_back(VcpuId{id}, board().vcpu(VcpuId{id}));
@@ -89,7 +116,7 @@ std::vector<std::unique_ptr<Device>> Vm::tear_down() {
     auto device = there ? bus.remove(plugged.base) : Result<std::unique_ptr<Device>>(nullptr);
     devices.push_back(device ? std::move(*device) : nullptr);
   }
-  parts_.reset();
+  drop_parts();
   return devices;
 }
 
@@ -97,7 +124,7 @@ Result<> Vm::reset() {
   RETRAP_TRY(life_.reset());
   auto built = rebuild();
   if (built) return {};
-  parts_.reset();
+  drop_parts();
   plugged_.clear();
   const auto failed = life_.end(VmEnd::Fault, built.error().message);
   RETRAP_CHECK(failed.has_value(), "a VM that is Ready can fail");
@@ -122,7 +149,7 @@ Result<> Vm::rebuild() {
 
 Result<> Vm::destroy() {
   RETRAP_TRY(life_.destroy());
-  parts_.reset();
+  drop_parts();
   plugged_.clear();
   ivc_window_ = IvcWindow();
   return {};
@@ -234,7 +261,8 @@ Result<> Vm::inject_interrupt_to_vcpu(VcpuId id, std::uint64_t vector) {
 Result<Device*> Vm::plug(Bus Parts::* bus, std::uint64_t base, std::unique_ptr<Device> device,
                          std::uint32_t line) {
   RETRAP_TRY(Device* const added,
-             ((*parts_).*bus).add(base, std::move(device), line, &board().interrupts()));
+             ((*parts_).*bus)
+                 .add(base, std::move(device), device_line(config_, line), &board().interrupts()));
   plugged_.push_back({.bus = bus, .base = base, .line = line, .device = added});
   return added;
 }

@@ -207,6 +207,7 @@ class Vm {
   [[nodiscard]] Result<> build();
   [[nodiscard]] Result<> plug_board(Architecture& architecture);
   [[nodiscard]] Result<> check_ivc_device() const;
+  void drop_parts();
   [[nodiscard]] Result<> rebuild();
   /// The parts go; the embedder's devices are given back, in the order of plugged_.
   [[nodiscard]] std::vector<std::unique_ptr<Device>> tear_down();

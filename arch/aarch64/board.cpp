@@ -75,7 +75,7 @@ Result<> Aarch64Board::build(Hardware& hardware) {
   }
   RETRAP_TRY(parts_.mmio.add(map_.distributor, gic_.distributor()));
   RETRAP_TRY(parts_.mmio.add(map_.redistributors, gic_.redistributors()));
-  RETRAP_TRY(parts_.mmio.add(map_.uart, uart_, map_.uart_intid, &gic_));
+  RETRAP_TRY(parts_.mmio.add(map_.uart, uart_, device_line(config_, map_.uart_intid), &gic_));
   return sysregs_.attach(parts_.sysregs);
 }
 

@@ -30,8 +30,8 @@ Result<> RiscvBoard::plug_devices() {
   auto uart =
       std::make_unique<Ns16550>(parts_.console, Ns16550Options{.size = memory_map::kUartSize});
   uart_ = uart.get();
-  RETRAP_TRY(
-      parts_.mmio.add(memory_map::kUart, std::move(uart), memory_map::kUartSource, &interrupts_));
+  RETRAP_TRY(parts_.mmio.add(memory_map::kUart, std::move(uart),
+                             device_line(config_, memory_map::kUartSource), &interrupts_));
   auto finisher = std::make_unique<TestFinisher>();
   finisher_ = finisher.get();
   RETRAP_TRY(parts_.mmio.add(memory_map::kFinisher, std::move(finisher)));

@@ -82,9 +82,6 @@ void PcArchitecture::check(const VmConfig& config, std::vector<std::string>& pro
   if (config.dtb_path) {
     problems.emplace_back("kernel.dtb_path: x86_64 guests take no device tree");
   }
-  if (config.interrupt_mode == InterruptMode::Passthrough) {
-    problems.emplace_back("devices.interrupt_mode: x86_64 has no interrupts to pass through");
-  }
   if (config.bios_path && !config.entry_point) {
     problems.emplace_back("base.entry_point: a guest with a BIOS needs one");
   }

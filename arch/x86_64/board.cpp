@@ -54,7 +54,8 @@ Result<> PcBoard::plug_ports() {
       Plug{0xcf9, reset_control_},
   };
   for (const Plug& plug : plugs) {
-    RETRAP_TRY(parts_.ports.add(plug.port, plug.device, plug.line, &interrupts_));
+    RETRAP_TRY(
+        parts_.ports.add(plug.port, plug.device, device_line(config_, plug.line), &interrupts_));
   }
   return {};
 }

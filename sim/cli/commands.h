@@ -20,6 +20,12 @@ namespace retrap::cli {
 /// Runs the built-in guests on all architectures, twice.
 [[nodiscard]] Status demo(const DemoOptions& options);
 
+/// Says everything that is wrong with a configuration file, or that nothing is.
+[[nodiscard]] Status check_config_file(const ConfigCheckOptions& options);
+
+/// Prints a configuration with all that can be said, which passes that check.
+[[nodiscard]] Status show_example_config(const ConfigExampleOptions& options);
+
 [[nodiscard]] Status version(const VersionOptions& options);
 
 }  // namespace retrap::cli

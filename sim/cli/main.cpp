@@ -10,16 +10,19 @@ namespace retrap::cli {
 namespace {
 
 Status dispatch(int argc, const char* const* argv) {
-  return std::visit(Overloaded{
-                        [](const Finished& finished) { return finished.status; },
-                        [](const RunOptions& options) { return run(options); },
-                        [](const ReplayOptions& options) { return replay(options); },
-                        [](const DiffOptions& options) { return diff(options); },
-                        [](const LookOptions& options) { return look(options); },
-                        [](const DemoOptions& options) { return demo(options); },
-                        [](const VersionOptions& options) { return version(options); },
-                    },
-                    parse_command_line(argc, argv));
+  return std::visit(
+      Overloaded{
+          [](const Finished& finished) { return finished.status; },
+          [](const RunOptions& options) { return run(options); },
+          [](const ReplayOptions& options) { return replay(options); },
+          [](const DiffOptions& options) { return diff(options); },
+          [](const LookOptions& options) { return look(options); },
+          [](const DemoOptions& options) { return demo(options); },
+          [](const ConfigCheckOptions& options) { return check_config_file(options); },
+          [](const ConfigExampleOptions& options) { return show_example_config(options); },
+          [](const VersionOptions& options) { return version(options); },
+      },
+      parse_command_line(argc, argv));
 }
 
 }  // namespace

@@ -30,6 +30,7 @@ struct RunOptions {
   std::uint64_t seed = 1;
   std::optional<std::uint64_t> max_instructions;
   std::uint64_t slice = 0;  ///< 0: only where something happens
+  bool stat = false;        ///< a table of exits on standard error
 
   // Recording.
   std::optional<std::string> output;  ///< the trace
@@ -79,6 +80,17 @@ struct DemoOptions {
   std::uint64_t seed = 1;
 };
 
+/// retrap config check FILE.
+struct ConfigCheckOptions {
+  std::string file;
+  std::optional<ArchId> arch;  ///< for files that name none
+};
+
+/// retrap config example.
+struct ConfigExampleOptions {
+  ArchId arch = ArchId::X86_64;
+};
+
 /// retrap --version.
 struct VersionOptions {
   bool json = false;
@@ -90,7 +102,7 @@ struct Finished {
 };
 
 using Command = std::variant<Finished, RunOptions, ReplayOptions, DiffOptions, LookOptions,
-                             DemoOptions, VersionOptions>;
+                             DemoOptions, ConfigCheckOptions, ConfigExampleOptions, VersionOptions>;
 
 /// Reads the command line; prints help and complaints.
 [[nodiscard]] Command parse_command_line(int argc, const char* const* argv);

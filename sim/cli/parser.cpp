@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/cli/help_texts.h"
 #include "sim/cli/options.h"
 #include "sim/cli/terminal.h"
 #include "sim/cli/values.h"
@@ -21,31 +22,6 @@ namespace {
 
 using Text = std::optional<std::string>;
 
-constexpr std::string_view kRunExample = R"(Examples:
-  retrap run --arch aarch64 --kernel Image --initrd initrd.gz
-  retrap run guest.toml --seed 7 --json report.json
-
-The guest's console is standard output, all else is standard error.
-Exit status: 0 the guest powered off, 1 a file or the host is at fault, 2 the command line is,
-4 the guest failed (crash, hang, reset), 5 --max-instructions is spent.)";
-constexpr std::string_view kRecordExample = R"(Examples:
-  retrap record -o boot.rtr --kernel Image --initrd initrd.gz
-  retrap record -o all.rtr --record full --with-images guest.toml
-
-Takes all that retrap run takes, and has its exit statuses. --record inputs keeps what a replay
-needs, exits (the default) every exit and answer, full also digests of all parts.)";
-constexpr std::string_view kReplayExample = R"(Examples:
-  retrap replay boot.rtr
-  retrap replay boot.rtr --until 'first(halt)' --then run
-
---until EXIT (its number), insn=N, pc=A, time=NS or first(KIND). With --seed or --then run the
-guest goes on by itself from there. Exit status: 0 identical, 1 a file is at fault, 2 the command
-line is, 3 the run differs from the recorded one; with --then run as retrap run.)";
-constexpr std::string_view kDiffExample = R"(Example:
-  retrap diff good.rtr bad.rtr --ignore pc,retired
-
---ignore takes field names (pc, retired, idle, vcpu, answer, data, ...) and exit, answer,
-injection, input, digest, end. Exit status: 0 equal, 1 a file is at fault, 3 they differ.)";
 constexpr std::string_view kLookExamples = R"(Examples:
   retrap stat boot.rtr --top 20
   retrap dump boot.rtr --from 100 --to 200 --filter kind=mmio-write,addr=0x9000000..0x9000fff
@@ -53,20 +29,13 @@ constexpr std::string_view kLookExamples = R"(Examples:
   retrap export boot.rtr --format perfetto -o boot.json
   retrap export boot.rtr --format csv -o boot.csv
   retrap report boot.rtr -o boot.html)";
-constexpr std::string_view kDemoExample = R"(Example:
-  retrap demo --seed 7
-
-Exit status: 0 all is well, 1 a digest differs between two runs or a guest failed.)";
-constexpr std::string_view kRootExample = R"(Examples:
-  retrap demo
-  retrap run --arch riscv64 --kernel Image --initrd initrd.gz
-  retrap run --help)";
 
 /// Options as they were written; converted by our own code, so that every complaint reads alike.
 struct Written {
   Text config, arch, kernel, initrd, append, memory, vcpus, seed, max_instructions, json, slice,
       populate, output, record, digest_every, console;
   bool with_images = false;
+  bool stat = false;
 };
 
 /// The same for the commands that read traces.
@@ -77,6 +46,27 @@ struct WrittenLook {
   bool up_to_damage = false;
   bool exits_only = false;
 };
+
+/// The words of retrap config.
+struct WrittenConfig {
+  CLI::App* check = nullptr;
+  CLI::App* example = nullptr;
+  Text file, check_arch, example_arch;
+};
+
+void add_config(CLI::App& config, WrittenConfig& written) {
+  config.footer(std::string(kConfigExample));
+  config.require_subcommand(0, 1);
+  written.check = config.add_subcommand("check", "Say everything that is wrong with a file");
+  written.check->add_option("file", written.file, "Configuration of a VM")->type_name("FILE");
+  written.check->add_option("--arch", written.check_arch, "For files that name none")
+      ->type_name("ARCH");
+  written.check->footer(std::string(kConfigExample));
+  written.example = config.add_subcommand("example", "Print a file with all that can be said");
+  written.example->add_option("--arch", written.example_arch, "x86_64, aarch64 or riscv64")
+      ->type_name("ARCH");
+  written.example->footer(std::string(kConfigExample));
+}
 
 void add_run(CLI::App& run, Written& written) {
   const auto add = [&run](const char* name, Text& into, const char* what, const char* type) {
@@ -101,6 +91,7 @@ void add_run(CLI::App& run, Written& written) {
       "With --record full: digests every N instructions; 100000000 without it", "N");
   run.add_flag("--with-images", written.with_images, "The trace holds the bytes of all images");
   add("--console", written.console, "- types standard input at the guest's console", "-");
+  run.add_flag("--stat", written.stat, "Print a table of exits on standard error at the end");
 }
 
 /// What the commands that read a trace share.
@@ -193,6 +184,7 @@ Command converted_run(const Written& written, bool needs_output) {
   run.with_images = written.with_images;
   run.console_input = written.console.has_value();
   run.append = written.append;
+  run.stat = written.stat;
   converter.convert(written.arch, "--arch", run.arch, parse_arch);
   converter.convert(written.memory, "--memory", run.memory_bytes, parse_size);
   converter.convert(written.populate, "--populate", run.populate, parse_populate);
@@ -217,6 +209,9 @@ Command converted_run(const Written& written, bool needs_output) {
   if (needs_output && !run.output) add("record: no trace to write; add -o TRACE");
   if (!written.config && !written.kernel) {
     add("run: no guest; give CONFIG.toml or --kernel FILE");
+  }
+  if (written.stat && written.output) {
+    add("--stat does not go with --output; use retrap stat TRACE afterwards");
   }
   if (written.config && written.memory) {
     add("--memory does not go with CONFIG.toml; change kernel.memory_regions in that file");
@@ -313,6 +308,28 @@ Command converted_demo(const Text& seed) {
   return demo;
 }
 
+Command converted_config(const WrittenConfig& written) {
+  Converter converter;
+  if (written.check->parsed()) {
+    ConfigCheckOptions check;
+    Text file;
+    converter.file(written.file, "FILE", file);
+    converter.convert(written.check_arch, "--arch", check.arch, parse_arch);
+    if (!converter.problems().empty()) return wrong(converter.problems());
+    if (!file) return wrong("config check: no file; give FILE");
+    check.file = *file;
+    return check;
+  }
+  if (!written.example->parsed()) {
+    return wrong("config: check or example? see retrap config --help");
+  }
+  ConfigExampleOptions example;
+  converter.convert(written.example_arch, "--arch", example.arch, parse_arch);
+  if (!converter.problems().empty()) return wrong(converter.problems());
+  if (!written.example_arch) return wrong("config example: of what? give --arch ARCH");
+  return example;
+}
+
 /// All long options of `app`.
 std::vector<std::string> option_names(const CLI::App& app) {
   std::vector<std::string> names;
@@ -331,11 +348,15 @@ std::string not_understood(const CLI::App& app, const std::vector<std::string>& 
     break;
   }
   const bool is_root = app.get_parent() == nullptr;
-  const std::string help = is_root ? "retrap --help" : "retrap " + app.get_name() + " --help";
+  std::string path;
+  for (const CLI::App* at = &app; at->get_parent() != nullptr; at = at->get_parent()) {
+    path = at->get_name() + " " + path;
+  }
+  const std::string help = "retrap " + path + "--help";
   if (word == "-o") return fmt::format("-o: no such option here; see {}", help);
   std::vector<std::string> names = option_names(app);
   std::string what = "option";
-  if (is_root && !word.starts_with('-')) {
+  if ((is_root || !app.get_subcommands({}).empty()) && !word.starts_with('-')) {
     what = "subcommand";
     names.clear();
     for (const CLI::App* sub : app.get_subcommands({})) names.push_back(sub->get_name());
@@ -421,9 +442,12 @@ Command parse_command_line(int argc, const char* const* argv) {
   demo.add_option("--seed", demo_seed, "Decides all that is left to chance; 1 without it")
       ->type_name("N");
   demo.footer(std::string(kDemoExample));
-  std::vector<CLI::App*> all = {&run, &record, &demo};
+  WrittenConfig written_config;
+  CLI::App& config = *root.add_subcommand("config", "Check a configuration, or show one");
+  add_config(config, written_config);
+  std::vector<CLI::App*> all = {&run, &record, &demo, written_config.check, written_config.example};
   all.insert(all.end(), {apps.replay, apps.diff, apps.stat, apps.dump, apps.converts, apps.report});
-  all.push_back(&root);
+  all.insert(all.end(), {&config, &root});
   for (CLI::App* app : all) app->allow_extras();
 
   try {
@@ -448,6 +472,7 @@ Command parse_command_line(int argc, const char* const* argv) {
   if (record.parsed()) return converted_run(written, /*needs_output=*/true);
   if (auto look = converted(apps, written_look)) return *std::move(look);
   if (demo.parsed()) return converted_demo(demo_seed);
+  if (config.parsed()) return converted_config(written_config);
   return wrong(json ? "--json: goes with --version or after a subcommand; see retrap --help"
                     : "no subcommand; try retrap demo or retrap --help");
 }

@@ -8,6 +8,7 @@
 #include "sim/cli/report.h"
 #include "sim/cli/session.h"
 #include "sim/cli/terminal.h"
+#include "sim/exit_statistics.h"
 #include "sim/machine.h"
 #include "vmm/config_toml.h"
 
@@ -182,6 +183,8 @@ Status run(const RunOptions& options) {
     return Status::Failure;
   }
   Machine* const machine = &session->machine();
+  ExitStatistics statistics(machine->clock());
+  if (options.stat) machine->vm(0).set_observer(&statistics);
   const auto start = std::chrono::steady_clock::now();
   const RunReport report = run_to_the_end(*session, options.max_instructions.value_or(kNever));
   const auto recorded = session->finish(report);
@@ -197,6 +200,7 @@ Status run(const RunOptions& options) {
                            .wall_seconds = wall.count()};
   bool flushed = console.flush();
   conclude(summary);
+  if (options.stat) fmt::print(stderr, "{}", statistics.table());
   if (!recorded) {
     complain(recorded.error().message);
     return Status::Failure;

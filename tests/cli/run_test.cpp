@@ -246,8 +246,8 @@ TEST(Version, NamesWhatTheProgramIsMadeOf) {
 }
 
 TEST(Help, HasAnExampleForEverySubcommand) {
-  for (const std::vector<std::string>& arguments :
-       std::vector<std::vector<std::string>>{{"--help"}, {"run", "--help"}, {"demo", "--help"}}) {
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"--help"}, {"run", "--help"}, {"demo", "--help"}, {"config", "--help"}}) {
     const auto finished = run_retrap(arguments);
 
     EXPECT_EQ(finished.status, 0);

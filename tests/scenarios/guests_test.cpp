@@ -26,6 +26,9 @@ Scenario scenario_of(ArchId arch, std::string_view guest) {
   if (guest == "restart") scenario.end = StopReason::Reset;
   if (guest == "crash") scenario.end = StopReason::Crashed;
   if (guest == "echo") scenario.input = "abq";
+  // What these wait for is in the examples.
+  if (guest == "alarm" || guest == "listen") scenario.end = StopReason::Deadlocked;
+  if (guest == "resize") scenario.input = "aq";
   return scenario;
 }
 

@@ -31,6 +31,7 @@ class ScriptedHost final : public Hal {
   [[nodiscard]] Architecture* architecture(ArchId arch) override {
     return arch == architecture_.id() ? &architecture_ : nullptr;
   }
+  [[nodiscard]] HostDevices* host_devices() override { return &devices_; }
   [[nodiscard]] HostMemory& memory() { return memory_; }
 
   /// The configuration of a VM with `memory_bytes` of RAM at 0x4000'0000.
@@ -43,6 +44,7 @@ class ScriptedHost final : public Hal {
   HostMemory memory_;
   Frames frames_;
   Clock clock_;
+  HostDevices devices_;
   scripted::ScriptedArchitecture architecture_;
 };
 

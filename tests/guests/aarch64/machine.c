@@ -124,7 +124,7 @@ void take_interrupt(void) {
     }
     write32(kUartClear, 0x7ff);
   } else if (intid == kDeviceLine) {
-    ++device_count;
+    device_interrupt();
   } else {
     ++strange_interrupts;
   }

@@ -104,7 +104,7 @@ void take_interrupt(u64 cause) {
         ++input_count;
       }
     } else if (source == kDeviceLine) {
-      ++device_count;
+      device_interrupt();
     } else {
       ++strange_interrupts;
     }

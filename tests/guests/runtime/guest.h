@@ -102,6 +102,8 @@ extern volatile u64 ipi_count;
 extern volatile u64 input_count;
 extern volatile char input_byte;
 extern volatile u64 device_count;
+/// Acknowledges the device at kDeviceLine; called for each of its interrupts. May be null.
+extern void (*device_handler)(void);
 extern volatile u64 strange_interrupts;
 
 #include "platform.h"

@@ -21,6 +21,8 @@ void idle(void);
 /// Takes the interrupts of line kDeviceLine (x86_64: GSI 5, aarch64: INTID 40, riscv64: source 11),
 /// counted in device_count. After interrupts_init().
 void device_listen(void);
+/// What the machine calls for an interrupt of that line.
+void device_interrupt(void);
 
 /// One interrupt after about `microseconds`.
 void timer_arm(u64 microseconds);

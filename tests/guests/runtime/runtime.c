@@ -9,6 +9,7 @@ volatile u64 ipi_count;
 volatile u64 input_count;
 volatile char input_byte;
 volatile u64 device_count;
+void (*device_handler)(void);
 volatile u64 strange_interrupts;
 
 void* memset(void* to, int byte, u64 bytes);
@@ -146,6 +147,11 @@ void on_trap(struct trap_frame* frame) {
   put_hex(trap.pc);
   put_char('\n');
   power_off();
+}
+
+void device_interrupt(void) {
+  ++device_count;
+  if (device_handler) device_handler();
 }
 
 /// For programs that have one CPU.

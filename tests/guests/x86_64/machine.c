@@ -201,7 +201,7 @@ int handle_interrupt(struct trap_frame* frame) {
     }
     out8(kPicCommand1, 0x20);
   } else if (frame->vector == kPicBase + kDeviceLine) {
-    ++device_count;
+    device_interrupt();
     out8(kPicCommand1, 0x20);
   } else if (frame->vector == kIpiVector) {
     ++ipi_count;

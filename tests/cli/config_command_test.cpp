@@ -1,0 +1,152 @@
+// retrap config check and example, and the table of retrap run --stat.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/config_files.h"
+#include "tests/support/paths.h"
+#include "tests/support/process.h"
+#include "vmm/arch_id.h"
+
+namespace retrap {
+namespace {
+
+using test::Finished;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::MatchesRegex;
+using ::testing::Not;
+
+Finished config(const test::TemporaryFolder& folder, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "config");
+  return test::run_program(test::retrap_program(), arguments, folder.path());
+}
+
+TEST(ConfigExample, PassesItsOwnCheckOnEveryArchitecture) {
+  for (const std::string_view arch : kArchNames) {
+    SCOPED_TRACE(arch);
+    const test::TemporaryFolder folder;
+    const Finished example = config(folder, {"example", "--arch", std::string(arch)});
+    ASSERT_EQ(example.status, 0) << example.err;
+    EXPECT_THAT(example.err, IsEmpty());
+    folder.write("guest.toml", example.out);
+
+    const Finished checked = config(folder, {"check", "guest.toml"});
+    EXPECT_EQ(checked.status, 0) << checked.err;
+    EXPECT_EQ(checked.out,
+              "guest.toml: a sound configuration of vm 1 for " + std::string(arch) + "\n");
+  }
+}
+
+TEST(ConfigExample, HasEveryKeyOfTheSchema) {
+  const test::TemporaryFolder folder;
+  const Finished example = config(folder, {"example", "--arch", "aarch64"});
+  for (const std::string_view key : {"id",
+                                     "name",
+                                     "vm_type",
+                                     "arch",
+                                     "cpu_num",
+                                     "phys_cpu_ids",
+                                     "phys_cpu_sets",
+                                     "entry_point",
+                                     "kernel_path",
+                                     "kernel_load_addr",
+                                     "bios_path",
+                                     "bios_load_addr",
+                                     "dtb_path",
+                                     "dtb_load_addr",
+                                     "ramdisk_path",
+                                     "ramdisk_load_addr",
+                                     "image_location",
+                                     "cmdline",
+                                     "memory_regions",
+                                     "populate",
+                                     "emu_devices",
+                                     "passthrough_devices",
+                                     "excluded_devices",
+                                     "passthrough_addresses",
+                                     "interrupt_mode"}) {
+    EXPECT_THAT(example.out, HasSubstr(std::string(key) + " = "));
+  }
+}
+
+TEST(ConfigCheck, SaysEverythingThatIsWrongAtOnce) {
+  const test::TemporaryFolder folder;
+  std::string text = test::sound_config_with("cpu_num", "cpu_num = 65");
+  text.replace(text.find("0x0a00_0000, 0x1000"), 19, "0x0a00_0000, 0");
+  folder.write("bad.toml", text);
+
+  const Finished checked = config(folder, {"check", "bad.toml"});
+
+  EXPECT_EQ(checked.status, 1);
+  EXPECT_THAT(checked.out, IsEmpty());
+  EXPECT_THAT(checked.err, HasSubstr("retrap: bad.toml:6:11: cpu_num is 65"));
+  EXPECT_THAT(checked.err, HasSubstr("retrap: bad.toml:22:"));
+}
+
+TEST(ConfigCheck, KnowsWhatABoardCannotDo) {
+  const test::TemporaryFolder folder;
+  const Finished example = config(folder, {"example", "--arch", "riscv64"});
+  std::string text = example.out;
+  text.replace(text.find("0x1000_0000, 0x100, 10"), 22, "0x1000_0000, 0x100, 12");
+  folder.write("guest.toml", text);
+
+  const Finished checked = config(folder, {"check", "guest.toml"});
+
+  EXPECT_EQ(checked.status, 1);
+  EXPECT_THAT(checked.err, HasSubstr("guest.toml: devices.emu_devices: uart has irq 12"));
+}
+
+TEST(ConfigCheck, ChecksTheFilesOfTheExamples) {
+  const test::TemporaryFolder folder;
+  for (const char* name : {"ivc", "passthrough", "multi_vcpu", "memory_resize"}) {
+    const auto path = test::source_dir() / "examples" / (std::string(name) + ".toml");
+    for (const std::string_view arch : kArchNames) {
+      const Finished checked =
+          config(folder, {"check", path.string(), "--arch", std::string(arch)});
+      EXPECT_EQ(checked.status, 0) << checked.err;
+    }
+  }
+}
+
+TEST(ConfigCommand, SaysWhatIsMissing) {
+  const test::TemporaryFolder folder;
+  const auto refused = [&](const std::vector<std::string>& arguments) {
+    const Finished finished = config(folder, arguments);
+    EXPECT_EQ(finished.status, 2);
+    EXPECT_THAT(finished.out, IsEmpty());
+    return finished.err;
+  };
+  EXPECT_THAT(refused({}), HasSubstr("check or example?"));
+  EXPECT_THAT(refused({"check"}), HasSubstr("no file"));
+  EXPECT_THAT(refused({"example"}), HasSubstr("give --arch"));
+  EXPECT_THAT(refused({"example", "--arch", "mips"}), HasSubstr("--arch mips"));
+  EXPECT_THAT(refused({"chekc", "x"}), HasSubstr("chekc: no such subcommand; did you mean check?"));
+  EXPECT_THAT(refused({"check", "a", "b"}), HasSubstr("retrap config check --help"));
+
+  const Finished missing = config(folder, {"check", "no.toml"});
+  EXPECT_EQ(missing.status, 1);
+  EXPECT_THAT(missing.err, HasSubstr("no.toml"));
+}
+
+TEST(Stat, IsATableOfExitsOnStandardError) {
+  const auto build = test::retrap_program().parent_path().parent_path();
+  for (const std::string_view arch : kArchNames) {
+    const test::TemporaryFolder folder;
+    const auto kernel = build / "guests" / arch / "timer.elf";
+    const Finished plain = test::run_program(test::retrap_program(),
+                                             {"run", "--kernel", kernel.string()}, folder.path());
+    const Finished finished = test::run_program(
+        test::retrap_program(), {"run", "--kernel", kernel.string(), "--stat"}, folder.path());
+
+    EXPECT_EQ(finished.status, 0);
+    EXPECT_EQ(finished.out, plain.out) << "looking changes nothing";
+    EXPECT_THAT(finished.err, HasSubstr("exit                       count    share"));
+    EXPECT_THAT(finished.err, HasSubstr("\nhalt "));
+    EXPECT_THAT(finished.err, HasSubstr("\nall "));
+    EXPECT_THAT(finished.err, HasSubstr("100.00%"));
+    EXPECT_THAT(plain.err, Not(HasSubstr("share")));
+  }
+}
+
+}  // namespace
+}  // namespace retrap

@@ -1,0 +1,223 @@
+// What a configuration passes through: windows with holes, host devices with their interrupts.
+#include "vmm/passthrough.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/support/matchers.h"
+#include "tests/support/scripted_vm.h"
+
+namespace retrap {
+namespace {
+
+using namespace retrap::literals;
+using test::FailsSaying;
+using test::FailsWith;
+using test::ProbeDevice;
+using test::ScriptedHost;
+using test::ScriptedVm;
+using test::Succeeds;
+using ::testing::HasSubstr;
+
+constexpr HostPhys kHostPage{0x1'0080'0000};
+constexpr HostPhys kTimerAt{0x0a00'0000};
+constexpr GuestPhys kGuestTimer{0x2000'0000};
+
+/// A VM whose host has a "timer" of 16 bytes at kTimerAt, and one that is not passed through yet.
+class APassthrough : public ::testing::Test {
+ protected:
+  APassthrough() {
+    auto timer = std::make_unique<ProbeDevice>(16, "timer");
+    timer_ = timer.get();
+    EXPECT_THAT(host_.host_devices()->add(kTimerAt, std::move(timer)), Succeeds());
+    config_ = host_.config();
+    config_.passthrough_devices.push_back({.name = "timer",
+                                           .base_gpa = kGuestTimer.raw(),
+                                           .base_hpa = kTimerAt.raw(),
+                                           .length = 0x1000,
+                                           .irq_id = 7});
+  }
+
+  [[nodiscard]] Result<std::unique_ptr<Vm>> create(std::uint32_t id = 1) {
+    config_.id = id;
+    return Vm::create(config_, host_, console_);
+  }
+  [[nodiscard]] static std::uint64_t lines(Vm& vm) {
+    return dynamic_cast<scripted::ScriptedBoard&>(vm.board()).interrupts().lines();
+  }
+
+  ScriptedHost host_;
+  test::ConsoleText console_;
+  ProbeDevice* timer_;
+  VmConfig config_;
+};
+
+TEST_F(APassthrough, GivesTheDeviceAtItsHostAddress) {
+  timer_->value = 99;
+  const auto vm = create();
+  ASSERT_THAT(vm, Succeeds());
+  EXPECT_EQ(timer_->value, 0u) << "reset: nothing of its last owner";
+
+  timer_->value = 42;
+  EXPECT_EQ((*vm)->mmio().read(kGuestTimer.raw() + 4, Width::Word, kBootVcpu), 42u);
+  EXPECT_TRUE((*vm)->mmio().write(kGuestTimer.raw() + 8, Width::Word, 7, kBootVcpu));
+  EXPECT_EQ(timer_->last.offset, 8u);
+  EXPECT_EQ((*vm)->memory().find(kGuestTimer), nullptr) << "a device is no memory";
+  EXPECT_FALSE((*vm)->mmio().covers(kGuestTimer.raw() + 16, 1)) << "nothing is behind it";
+}
+
+TEST_F(APassthrough, KeepsTheDistanceBetweenDevices) {
+  auto other = std::make_unique<ProbeDevice>(8, "other");
+  ASSERT_THAT(host_.host_devices()->add(kTimerAt.wrapping_add(0x800), std::move(other)),
+              Succeeds());
+  const auto vm = create();
+  ASSERT_THAT(vm, Succeeds());
+  EXPECT_EQ((*vm)->mmio().first_in(kGuestTimer.raw() + 0x800, 1)->name(), "other");
+}
+
+TEST_F(APassthrough, RoutesTheInterruptOnlyInModePassthrough) {
+  for (const auto mode :
+       {InterruptMode::NoIrq, InterruptMode::Emulated, InterruptMode::Passthrough}) {
+    config_.interrupt_mode = mode;
+    const auto vm = create();
+    ASSERT_THAT(vm, Succeeds());
+    timer_->level = true;
+    (*vm)->mmio().sample(*timer_);
+    EXPECT_EQ(lines(**vm), mode == InterruptMode::Passthrough ? 1u << 7 : 0u);
+    timer_->level = false;
+  }
+}
+
+TEST_F(APassthrough, WiresNoDeviceInModeNoIrq) {
+  config_.interrupt_mode = InterruptMode::NoIrq;
+  const auto vm = create();
+  auto probe = std::make_unique<ProbeDevice>(8);
+  probe->level = true;
+  ASSERT_THAT((*vm)->add_mmio_device(0x3000'0000_gpa, std::move(probe), 3), Succeeds());
+  EXPECT_EQ(lines(**vm), 0u);
+}
+
+TEST_F(APassthrough, GivesADeviceToOneVmAtATime) {
+  auto first = create(1);
+  ASSERT_THAT(first, Succeeds());
+  EXPECT_THAT(create(2), FailsSaying(ErrorCode::PermissionDenied,
+                                     "passthrough device timer: the host device timer belongs to "
+                                     "vm 1"));
+  ASSERT_THAT((*first)->destroy(), Succeeds());
+  const auto second = create(2);
+  EXPECT_THAT(second, Succeeds());
+}
+
+TEST_F(APassthrough, IsNotTakenByAVmOfTheSameId) {
+  const auto first = create(1);
+  timer_->value = 5;
+  EXPECT_THAT(create(1), FailsSaying(ErrorCode::AlreadyExists, "there is a vm 1 already"));
+  EXPECT_EQ(timer_->value, 5u);
+  EXPECT_THAT(create(2), FailsWith(ErrorCode::PermissionDenied)) << "it is still the first one's";
+}
+
+TEST_F(APassthrough, IsThereAgainAfterAReset) {
+  const auto vm = create();
+  timer_->value = 5;
+  ASSERT_THAT((*vm)->reset(), Succeeds());
+  EXPECT_EQ(timer_->value, 0u);
+  EXPECT_TRUE((*vm)->mmio().covers(kGuestTimer.raw(), 16));
+}
+
+TEST_F(APassthrough, RefusesToCutADeviceInTwo) {
+  config_.passthrough_devices.front().length = 8;
+  EXPECT_THAT(create(), FailsSaying(ErrorCode::InvalidInput, "cuts the host device timer"));
+}
+
+TEST_F(APassthrough, NamesTheLineThatIsNotThere) {
+  config_.interrupt_mode = InterruptMode::Passthrough;
+  config_.passthrough_devices.front().irq_id = 64;
+  EXPECT_THAT(create(), FailsSaying(ErrorCode::InvalidInput, "timer wants interrupt line 64"));
+  EXPECT_EQ(host_.frames().bytes_free(), host_.memory().size());
+}
+
+TEST(AHostDevice, IsWhereNoOtherIs) {
+  HostDevices devices;
+  ASSERT_THAT(devices.add(kTimerAt, std::make_unique<ProbeDevice>(16, "timer")), Succeeds());
+  EXPECT_THAT(devices.add(kTimerAt.wrapping_add(15), std::make_unique<ProbeDevice>(4, "late")),
+              FailsSaying(ErrorCode::AlreadyExists, "late"));
+  EXPECT_THAT(devices.add(kTimerAt, std::make_unique<ProbeDevice>(0)),
+              FailsWith(ErrorCode::InvalidInput));
+  EXPECT_THAT(devices.add(HostPhys(~std::uint64_t{0}), std::make_unique<ProbeDevice>(2)),
+              FailsWith(ErrorCode::InvalidInput));
+  EXPECT_EQ(devices.entries().size(), 1u);
+}
+
+// Windows of memory.
+
+/// A VM with an emulated device in the second of four pages that are passed through.
+class AWindow : public ::testing::Test {
+ protected:
+  AWindow() {
+    guest_.plug(kWindow.wrapping_add(0x1100), 8);
+    config_ = guest_.host.config();
+    config_.passthrough_devices.push_back({.name = "frame buffer",
+                                           .base_gpa = kWindow.raw(),
+                                           .base_hpa = kHostPage.raw(),
+                                           .length = 0x4000});
+  }
+  [[nodiscard]] Result<> pass() {
+    return pass_through(config_, {.memory = guest_.vm->memory(),
+                                  .mmio = guest_.vm->mmio(),
+                                  .interrupts = guest_.vm->board().interrupts(),
+                                  .devices = nullptr});
+  }
+
+  static constexpr GuestPhys kWindow{0x9000'0000};
+  ScriptedVm guest_;
+  VmConfig config_;
+};
+
+TEST_F(AWindow, HasAHoleForAnEmulatedDevice) {
+  ASSERT_THAT(pass(), Succeeds());
+  AddressSpace& memory = guest_.vm->memory();
+  EXPECT_EQ(memory.translate(kWindow), kHostPage);
+  EXPECT_EQ(memory.find(kWindow.wrapping_add(0x1000)), nullptr);
+  EXPECT_EQ(memory.translate(kWindow.wrapping_add(0x2000)), kHostPage.wrapping_add(0x2000));
+  EXPECT_EQ(memory.translate(kWindow.wrapping_add(0x3fff)), kHostPage.wrapping_add(0x3fff));
+  EXPECT_EQ(memory.regions().size(), 3u);
+}
+
+TEST_F(AWindow, IsRefusedWhereAnEmulatedDeviceLeavesNothingOfIt) {
+  config_.passthrough_devices.front().base_gpa += 0x1000;
+  config_.passthrough_devices.front().length = 0x1000;
+  EXPECT_THAT(pass(), FailsSaying(ErrorCode::AlreadyExists, "probe leaves nothing of it"));
+}
+
+TEST_F(AWindow, CutsNoEmulatedDeviceInTwo) {
+  guest_.plug(kWindow.wrapping_add(0x3ff8), 16);
+  EXPECT_THAT(pass(), FailsSaying(ErrorCode::AlreadyExists, "frame buffer cuts the emulated"));
+}
+
+TEST_F(AWindow, NamesTheMemoryInItsWay) {
+  ASSERT_THAT(guest_.vm->grow_memory(kWindow.wrapping_add(0x3000), 0x1000), Succeeds());
+  const auto passed = pass();
+  ASSERT_THAT(passed, FailsWith(ErrorCode::AlreadyExists));
+  EXPECT_THAT(passed.error().message, HasSubstr("frame buffer"));
+  EXPECT_THAT(passed.error().message, HasSubstr("more ram"));
+}
+
+TEST(AConfiguration, MayHaveAnEmulatedDeviceInsideAWindow) {
+  const ScriptedHost host;
+  VmConfig config = host.config();
+  config.emu_devices.push_back({.name = "uart",
+                                .base_gpa = 0x9000'1000,
+                                .length = 0x100,
+                                .irq_id = 0,
+                                .emu_type = EmuDeviceType::Console,
+                                .cfg_list = {}});
+  config.passthrough_devices.push_back(
+      {.name = "io", .base_gpa = 0x9000'0000, .base_hpa = 0x1'0080'0000, .length = 0x4000});
+  EXPECT_THAT(problems_of(config), ::testing::IsEmpty());
+
+  config.emu_devices.front().base_gpa = 0x9000'3f80;
+  ASSERT_EQ(problems_of(config).size(), 1u);
+  EXPECT_THAT(problems_of(config).front(), HasSubstr("overlaps"));
+}
+
+}  // namespace
+}  // namespace retrap
