@@ -195,7 +195,7 @@ void Vcpu::refuse() {
 }
 
 Emulated Vcpu::emulate(AccessPort& port) {
-  const RawExit exit = parts_.cpu.last_exit();
+  const RawExit& exit = parts_.cpu.last_exit();
   const bool is_table = (exit.info1 & npf::kGuestTable) != 0;
   if (exit.during_delivery || is_table) return Emulated::NoAccess;
   if ((exit.info1 & npf::kFetch) != 0) return Emulated::Unknown;

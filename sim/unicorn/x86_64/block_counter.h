@@ -90,6 +90,11 @@ class alignas(64) BlockCounter {
   /// The block that runs, as it was counted; pc is kNone between runs.
   [[nodiscard]] const Block& current() const { return current_; }
   void leave() { current_ = Block{}; }
+  /// The block runs on that was the current one when count() was `count`.
+  void go_on_in(const Block& block, std::uint64_t count) {
+    current_ = block;
+    count_ = count;
+  }
   /// Of the current block only the first `instructions` have retired.
   void take_back(std::uint32_t instructions) {
     count_ -= current_.instructions - instructions;

@@ -124,10 +124,9 @@ bool Core::may_stay() const {
   return stop_ != Stop::Memory || !may_be_half_access();
 }
 
-// What run() does between two entries, without the way out of the engine and back. False: leave it,
-// and go on from settled_.
-bool Core::stay() {
-  Vcpu& cpu = *loaded_;
+// What run() does between two entries, without the way out of the engine and back. Flags are as
+// outside meanwhile.
+Core::Next Core::deal_with_stop(Vcpu& cpu) {
   in_hook_ = true;
   must_leave_ = false;
   cpu.env.join_flags();
@@ -135,6 +134,11 @@ bool Core::stay() {
   note_crawl(cpu.env);
   const Next next = go_on(cpu, after_stop(cpu));
   in_hook_ = false;
+  return next;
+}
+
+// False: the engine must be left, and run() goes on from settled_.
+bool Core::stay(Vcpu& cpu, Next next) {
   const bool here = loaded_ == &cpu && cpu.env.is_attached();
   if (here) cpu.env.split_flags();
   if (here && next == Next::Resume && step_ == Step::Off && !must_leave_) {
@@ -188,7 +192,6 @@ void Core::load(Vcpu& cpu) {
     mmu_.forget_nested();
   }
   mmu_.heed_others();
-  cpu.exit.code = SvmExit::Limit;
 }
 
 Core::Next Core::deliver_pending(Vcpu& cpu) {
@@ -380,6 +383,7 @@ void Core::drop_stale() {
   while (!stale.empty()) {
     const std::size_t page = stale.back();
     stale.pop_back();
+    code_is_dropped_ = true;
     memory_.tell_code_written(HostPhys(mmu_.code().host(page)), this);
     mmu_.drop_code(page);
   }

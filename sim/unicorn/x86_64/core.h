@@ -90,6 +90,8 @@ class Core final : CodeListener {
   void undo_restart(std::uint64_t pc, std::uint32_t size);
   [[nodiscard]] std::uint32_t inspect_block(std::uint64_t pc, std::uint32_t size);
   [[nodiscard]] bool window_is_open();
+  void access_port();
+  bool after_done_port();
   void stop_at_block(Stop why);
   [[noreturn]] void abort_instruction(Stop why);
   void read_tsc(bool with_aux);
@@ -100,7 +102,8 @@ class Core final : CodeListener {
   [[nodiscard]] Next go_on(Vcpu& cpu, Next next);
   [[nodiscard]] bool may_stay() const;
   [[nodiscard]] bool may_be_half_access() const;
-  [[nodiscard]] bool stay();
+  [[nodiscard]] Next deal_with_stop(Vcpu& cpu);
+  [[nodiscard]] bool stay(Vcpu& cpu, Next next);
   void forget_stop();
   void update_limit(const Vcpu& cpu);
   Next before_entry(Vcpu& cpu);
@@ -166,9 +169,16 @@ class Core final : CodeListener {
   Vcpu* loaded_ = nullptr;  ///< whose registers the engine has; null: nobody's
   std::uint64_t generation_ = 0;
   RawExitHandler* handler_ = nullptr;  ///< null between runs
-  bool in_hook_ = false;               ///< stay() has been called by the engine
+  bool in_hook_ = false;               ///< deal_with_stop() has been called by the engine
   bool must_leave_ = false;            ///< it has been started from there
-  std::optional<Next> settled_;        ///< the last stop has been dealt with in there
+  bool code_is_dropped_ = false;       ///< from there: of the block that runs, perhaps
+  /// A port access that is done, and aborted all the same: what comes next.
+  struct DonePort {
+    Vcpu* cpu;
+    Next next;
+  };
+  std::optional<DonePort> done_port_;
+  std::optional<Next> settled_;  ///< the last stop has been dealt with in there
   Stop stop_ = Stop::None;
   Step step_ = Step::Off;
   bool cutting_ = false;      ///< the limit lies inside the next block: go by single steps

@@ -142,6 +142,10 @@ void Core::stop_at_block(Stop why) {
 
 void Core::on_interrupt(uc_engine* uc, std::uint32_t number, void* self) {
   Core& it = core(self);
+  if (it.done_port_) {
+    if (!it.after_done_port()) uc_emu_stop(uc);
+    return;
+  }
   if (number == FillExceptions::kNumber) {
     if (!it.fills_.take()) return;
     it.stop_ = Stop::Memory;
@@ -149,7 +153,10 @@ void Core::on_interrupt(uc_engine* uc, std::uint32_t number, void* self) {
     it.stop_ = Stop::Interrupt;
     it.interrupt_ = number;
   }
-  if (!it.may_stay() || it.stop_ < Stop::Interrupt || !it.stay()) uc_emu_stop(uc);
+  if (!it.may_stay() || it.stop_ < Stop::Interrupt ||
+      !it.stay(*it.loaded_, it.deal_with_stop(*it.loaded_))) {
+    uc_emu_stop(uc);
+  }
 }
 
 // The engine does a load across a page end as two aligned ones, and such a store byte by byte. A
@@ -172,13 +179,6 @@ void Core::abort_instruction(Stop why) {
   std::abort();
 }
 
-std::uint32_t Core::on_in(uc_engine* /*uc*/, std::uint32_t /*port*/, int /*size*/, void* self) {
-  core(self).abort_instruction(Stop::PortIo);
-}
-void Core::on_out(uc_engine* /*uc*/, std::uint32_t /*port*/, int /*size*/, std::uint32_t /*value*/,
-                  void* self) {
-  core(self).abort_instruction(Stop::PortIo);
-}
 void Core::on_syscall(uc_engine* /*uc*/, void* self) {
   core(self).abort_instruction(Stop::Syscall);
 }

@@ -217,6 +217,22 @@ class Env {
   // the operands of the instruction that set them. Outside, head().eflags has them all.
   void join_flags();   ///< in a hook: as outside
   void split_flags();  ///< and back
+  /// The fields that split_flags() writes.
+  struct Flags {
+    std::uint64_t eflags, source;
+    std::uint32_t operation;
+    std::int32_t direction;
+  };
+  [[nodiscard]] Flags flags() const {
+    return {head().eflags, head().cc_src, head().cc_op, head().df};
+  }
+  void set_flags(const Flags& flags) {
+    EnvHead& env = head();
+    env.eflags = flags.eflags;
+    env.cc_src = flags.source;
+    env.cc_op = flags.operation;
+    env.df = flags.direction;
+  }
 
   /// In 64-bit mode the base of CS means nothing (APM volume 2, 4.5.1); the engine adds it to RIP.
   [[nodiscard]] bool has_code_base() const {

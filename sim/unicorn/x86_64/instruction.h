@@ -79,6 +79,11 @@ struct Instruction {
   return in.map == OpcodeMap::Two ? 2 : in.operand_bytes;
 }
 
+/// INS and OUTS.
+[[nodiscard]] constexpr bool is_string_io(const Instruction& instruction) {
+  return instruction.map == OpcodeMap::One && (instruction.opcode & 0xfc) == 0x6c;
+}
+
 /// INS, with or without a REP prefix.
 [[nodiscard]] constexpr bool is_port_to_string(const Instruction& instruction) {
   return instruction.map == OpcodeMap::One && (instruction.opcode & 0xfe) == 0x6c;
