@@ -175,6 +175,28 @@ TEST(ExitsDealtWithInside, TheHandlerMayResetAnotherCpu) {
   EXPECT_EQ(rig.clock.retired(), 3u);
 }
 
+TEST(ExitsDealtWithInside, TheHandlerMayResetACpuAndEndTheRun) {
+  for (const unsigned which : {0U, 1U}) {
+    struct Resetter final : RawExitHandler {
+      explicit Resetter(Cpu& which) : cpu(which) {}
+      bool handle(const RawExit& /*exit*/) override {
+        cpu.set_state(CpuRig::long_mode());
+        return false;
+      }
+      Cpu& cpu;
+    };
+    CpuRig rig(2);
+    rig.code({0xff, 0xc0, 0x0f, 0x01, 0xd9, 0xf4});  // inc eax; vmmcall; hlt
+    Resetter resetter(rig.cpu(which));
+
+    (void)rig.cpu().run_with(resetter);
+
+    EXPECT_EQ(rig.cpu().gpr(Gpr::Rax), which == 0 ? 0u : 1u);
+    EXPECT_EQ(rig.cpu().rip(), CpuRig::kCode + (which == 0 ? 0 : 2));
+    EXPECT_EQ(rig.run().code, SvmExit::Vmmcall);
+  }
+}
+
 TEST(ExitsDealtWithInside, ALimitThatTheHandlerSetsIsExact) {
   CpuRig rig;
   rig.code({0x0f, 0x01, 0xd9, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0xf4});

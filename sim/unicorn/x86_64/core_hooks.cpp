@@ -153,10 +153,13 @@ void Core::on_interrupt(uc_engine* uc, std::uint32_t number, void* self) {
     it.stop_ = Stop::Interrupt;
     it.interrupt_ = number;
   }
-  if (!it.may_stay() || it.stop_ < Stop::Interrupt ||
-      !it.stay(*it.loaded_, it.deal_with_stop(*it.loaded_))) {
+  if (!it.may_stay() || it.stop_ < Stop::Interrupt) {
     uc_emu_stop(uc);
+    return;
   }
+  Vcpu& cpu = *it.loaded_;  // the handler may reset it
+  const Next next = it.deal_with_stop(cpu);
+  if (!it.stay(cpu, next)) uc_emu_stop(uc);
 }
 
 // The engine does a load across a page end as two aligned ones, and such a store byte by byte. A
