@@ -131,8 +131,8 @@ inline void GuestWalker::set_bits(Entry& entry, std::uint64_t bits) {
   code_.written_by_cpu(memory_, entry.host);
 }
 
-Walk GuestWalker::walk(const PagingMode& mode, std::uint64_t linear, Access access,
-                       Privilege privilege, Marks marks) {
+Walk GuestWalker::walk_anew(const PagingMode& mode, std::uint64_t linear, Access access,
+                            Privilege privilege, Marks marks) {
   const bool long_mode = (mode.efer & efer::kLma) != 0;
   if (!long_mode) linear &= 0xffff'ffff;
   if ((mode.cr0 & cr0::kPg) == 0) {
@@ -148,11 +148,20 @@ Walk GuestWalker::walk(const PagingMode& mode, std::uint64_t linear, Access acce
   return walk_tables<Legacy>(mode.cr3 & 0xffff'f000, mode, linear, access, privilege, marks);
 }
 
+void GuestWalker::remember(const PagingMode& mode, std::uint64_t linear, Access access,
+                           Privilege privilege, const Walk& walk) {
+  const bool long_mode = (mode.efer & efer::kLma) != 0 && (mode.cr0 & cr0::kPg) != 0;
+  const bool known = device_.linear == linear && device_.holds(mode, access, privilege);
+  if (!long_mode || known) return;
+  device_ = {linear, mode, access, privilege, walk, trail_};
+}
+
 template <class Format>
 Walk GuestWalker::walk_tables(std::uint64_t table, const PagingMode& mode, std::uint64_t linear,
                               Access access, Privilege privilege, Marks marks) {
   Walk result;
   Rights rights;
+  trail_.count = 0;
   const auto refuse = [&](std::uint64_t error) {
     result.kind = Translation::Kind::PageFault;
     result.error = error | fault_error(mode, access, privilege);
@@ -174,6 +183,7 @@ Walk GuestWalker::walk_tables(std::uint64_t table, const PagingMode& mode, std::
     }
     if (!leaf) {
       if (marks == Marks::Set && !Format::is_pae_directory(level)) set_bits(entry, kA);
+      note_step(entry);
       table = entry.value & Format::kTable;
       continue;
     }
@@ -181,6 +191,7 @@ Walk GuestWalker::walk_tables(std::uint64_t table, const PagingMode& mode, std::
       if (!rights.allow(mode, access, privilege)) return refuse(kErrorPresent);
       set_bits(entry, access == Access::Write ? kA | kD : kA);
     }
+    note_step(entry);
     result.gpa = Format::page(entry.value, linear, level);
     result.readable = rights.allow(mode, Access::Read, privilege);
     result.writable =

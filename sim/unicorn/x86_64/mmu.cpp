@@ -101,6 +101,9 @@ bool Mmu::fill(std::uint64_t linear, uc_mem_type type, uc_tlb_entry* entry) {
   }
   const NestedPage& page = nested_.find_for(walk.gpa, access);
   if (!permits(page, access)) [[unlikely]] {
+    if (!page.present && access != Access::Fetch) {
+      walker_.remember(mode, linear, access, privilege, walk);
+    }
     return fill_nested_fault(page, page_of(walk.gpa), linear, access, privilege, entry);
   }
   return grant(walk, page, linear, access, entry);
@@ -242,6 +245,12 @@ bool Mmu::is_system_access(std::uint64_t linear) {
 
 std::size_t Mmu::read_code(const EnvHead& head, std::uint64_t linear,
                            std::span<std::uint8_t> into) {
+  if ((linear & (kPageSize - 1)) + into.size() <= kPageSize) [[likely]] {
+    const auto host = code_address(head, linear);
+    if (!host) return 0;
+    std::memcpy(into.data(), nested_.host_bytes(*host), into.size());
+    return into.size();
+  }
   std::size_t done = 0;
   while (done < into.size()) {
     const auto host = code_address(head, linear + done);

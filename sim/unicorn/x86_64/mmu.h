@@ -57,6 +57,7 @@ class Mmu {
   /// The nested tables lost something.
   void forget_nested() {
     nested_.forget();
+    walker_.forget();
     flush();
   }
 
