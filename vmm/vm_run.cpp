@@ -40,8 +40,9 @@ class Vm::Port final : public AccessPort {
       return read_memory(access);
     saw(access);
     const auto value = vm_.parts_->mmio.read(access.addr.raw(), access.width, vcpu_);
-    if (value) vm_.answered(vcpu_, *value);
-    return value;
+    if (!value) return std::nullopt;
+    vm_.answered(vcpu_, *value);
+    return *value;
   }
 
   bool write(const exits::MmioWrite& access) override {

@@ -63,12 +63,12 @@ class Accessor {
     return second_first ? second() && first() : first() && second();
   }
 
-  [[nodiscard]] std::optional<std::uint64_t> read(exits::MmioRead access) {
+  [[nodiscard]] std::optional<std::uint64_t> read(std::uint8_t reg = exits::kNoRegister,
+                                                  bool signed_ext = false) {
     std::uint64_t value = 0;
     for (const Piece& piece : pieces()) {
-      access.addr = piece.at;
-      access.width = piece.width;
-      const auto part = port_.read(access);
+      const auto part = port_.read(
+          {.addr = piece.at, .width = piece.width, .reg = reg, .signed_ext = signed_ext});
       if (!part) return std::nullopt;
       value |= *part << (8 * piece.first_byte);
     }
@@ -133,10 +133,9 @@ std::uint64_t nan_boxed(const MemoryInstruction& instruction, std::uint64_t valu
 
 Emulated load(Cpu& cpu, const MemoryInstruction& instruction, Accessor& memory) {
   const bool is_float = instruction.kind == MemoryKind::LoadFloat;
-  exits::MmioRead access{.addr = GuestPhys(), .width = instruction.width};
-  if (!is_float && instruction.rd != 0) access.reg = instruction.rd;
-  access.signed_ext = instruction.signed_ext;
-  const auto value = memory.read(access);
+  const bool to_register = !is_float && instruction.rd != 0;
+  const auto value =
+      memory.read(to_register ? instruction.rd : exits::kNoRegister, instruction.signed_ext);
   if (!value) return Emulated::NoAccess;
   if (is_float) {
     cpu.set_f(instruction.rd, nan_boxed(instruction, *value));
@@ -154,7 +153,7 @@ Emulated store(Cpu& cpu, const MemoryInstruction& instruction, Accessor& memory)
 }
 
 Emulated amo(Cpu& cpu, const MemoryInstruction& instruction, Accessor& memory) {
-  const auto old = memory.read({.addr = GuestPhys(), .width = instruction.width});
+  const auto old = memory.read();
   if (!old) return Emulated::NoAccess;
   const std::uint64_t operand = truncate(cpu.x(instruction.rs2), instruction.width);
   if (!memory.write(apply(instruction.amo, instruction.width, *old, operand))) {

@@ -21,8 +21,8 @@ constexpr unsigned output_bits(std::uint64_t tcr) {
   return kBits[extract(tcr, 34, 32)];
 }
 
-Walk stage1_fault(std::uint32_t code) {
-  return {.outcome = Walk::Outcome::Stage1, .fsc = code};
+void stage1_fault(std::uint32_t code, Walk& walk) {
+  walk = {.outcome = Walk::Outcome::Stage1, .fsc = code};
 }
 
 }  // namespace
@@ -47,26 +47,31 @@ Mmu::Mmu(HostMemory& memory, HostPhys stage2_root) : memory_(memory), root_(stag
 
 void Mmu::translate(std::uint64_t va, unsigned permissions_needed, Privilege privilege,
                     Walk& walk) {
-  walk = stage1(va, permissions_needed, privilege);
+  stage1(va, permissions_needed, privilege, walk);
   if (!walk.ok()) return;
   const unsigned permissions = walk.permissions;
+  if (const CachedPage* const known = find(walk.ipa, permissions_needed)) {
+    walk.permissions = permissions & known->permissions;
+    walk.hpa = known->hpa | (walk.ipa & low_bits(12));
+    return;
+  }
   stage2(walk, permissions_needed);
   walk.permissions &= permissions;
 }
 
-Walk Mmu::stage1(std::uint64_t va, unsigned permissions_needed, Privilege privilege) {
-  if ((regime_.sctlr & retrap::aarch64::kSctlrM) == 0) return flat(va);
+void Mmu::stage1(std::uint64_t va, unsigned permissions_needed, Privilege privilege, Walk& walk) {
+  if ((regime_.sctlr & retrap::aarch64::kSctlrM) == 0) return flat(va, walk);
   const Half half = half_of(va);
-  if (half.disabled || !half.canonical) return stage1_fault(kTranslation);
-  return walk_tables(half, va, permissions_needed, privilege);
+  if (half.disabled || !half.canonical) return stage1_fault(kTranslation, walk);
+  walk_tables(half, va, permissions_needed, privilege, walk);
 }
 
 // D8.2.12: with the MMU off, the address is the address.
-Walk Mmu::flat(std::uint64_t va) const {
+void Mmu::flat(std::uint64_t va, Walk& walk) const {
   const bool ignore_top = has_bit(regime_.tcr, has_bit(va, 55) ? 38 : 37);
   const std::uint64_t address = ignore_top ? va & low_bits(56) : va;
-  if ((address >> kPhysicalBits) != 0) return stage1_fault(kAddressSize);
-  return {.permissions = permission::kAll, .ipa = address};
+  if ((address >> kPhysicalBits) != 0) return stage1_fault(kAddressSize, walk);
+  walk = {.permissions = permission::kAll, .ipa = address};
 }
 
 Mmu::Half Mmu::half_of(std::uint64_t va) const {
@@ -89,31 +94,40 @@ Mmu::Half Mmu::half_of(std::uint64_t va) const {
   return half;
 }
 
-Walk Mmu::walk_tables(const Half& half, std::uint64_t va, unsigned needed, Privilege privilege) {
+bool Mmu::read_descriptor(std::uint64_t at, std::uint64_t& descriptor, Walk& walk) {
+  if (const CachedPage* const known = find(at, permission::kRead)) {
+    descriptor = word_at(HostPhys(known->hpa | (at & low_bits(12))));
+    return true;
+  }
+  walk = {.ipa = at};
+  stage2(walk, permission::kRead);
+  if (walk.outcome == Walk::Outcome::Stage2) walk.outcome = Walk::Outcome::Stage2OnWalk;
+  if (!walk.ok()) return false;
+  descriptor = word_at(HostPhys(walk.hpa));
+  return true;
+}
+
+void Mmu::walk_tables(const Half& half, std::uint64_t va, unsigned needed, Privilege privilege,
+                      Walk& walk) {
   const unsigned stride = half.granule - 3;
   const unsigned out_bits = output_bits(regime_.tcr);
   unsigned level = 4 - (half.input_bits - half.granule + stride - 1) / stride;
   unsigned low = half.granule + stride * (3 - level);
   unsigned top = half.input_bits - 1;
   std::uint64_t table = half.table & low_bits(48) & ~low_bits(top - low + 4);
-  if ((table >> out_bits) != 0) return stage1_fault(kAddressSize);
+  if ((table >> out_bits) != 0) return stage1_fault(kAddressSize, walk);
   Attributes attributes;
   bool el0_denied = false;
   std::uint64_t descriptor = 0;
   for (;; ++level) {
-    const std::uint64_t at = table + extract(va, top, low) * 8;
-    Walk entry{.ipa = at};
-    stage2(entry, permission::kRead);
-    if (!entry.ok()) {
-      if (entry.outcome == Walk::Outcome::Stage2) entry.outcome = Walk::Outcome::Stage2OnWalk;
-      return entry;
-    }
-    descriptor = word_at(HostPhys(entry.hpa));
+    if (!read_descriptor(table + extract(va, top, low) * 8, descriptor, walk)) return;
     const bool bit1 = has_bit(descriptor, 1);
-    if (!has_bit(descriptor, 0) || (level == 3 && !bit1)) return stage1_fault(kTranslation | level);
+    if (!has_bit(descriptor, 0) || (level == 3 && !bit1)) {
+      return stage1_fault(kTranslation | level, walk);
+    }
     if (level == 3 || !bit1) break;
     table = descriptor & low_bits(48) & ~low_bits(half.granule);
-    if ((table >> out_bits) != 0) return stage1_fault(kAddressSize | level);
+    if ((table >> out_bits) != 0) return stage1_fault(kAddressSize | level, walk);
     attributes.privileged_xn |= has_bit(descriptor, 59);
     attributes.unprivileged_xn |= has_bit(descriptor, 60);
     el0_denied |= has_bit(descriptor, 61);
@@ -122,17 +136,17 @@ Walk Mmu::walk_tables(const Half& half, std::uint64_t va, unsigned needed, Privi
     low -= stride;
   }
   // Blocks exist at levels 1 and 2 of the 4 KiB granule, at level 2 of the others.
-  if (level < (half.granule == 12 ? 1u : 2u)) return stage1_fault(kTranslation | level);
+  if (level < (half.granule == 12 ? 1u : 2u)) return stage1_fault(kTranslation | level, walk);
   const std::uint64_t output = descriptor & low_bits(48) & ~low_bits(low);
-  if ((output >> out_bits) != 0) return stage1_fault(kAddressSize | level);
-  if (!has_bit(descriptor, 10)) return stage1_fault(kAccessFlag | level);
+  if ((output >> out_bits) != 0) return stage1_fault(kAddressSize | level, walk);
+  if (!has_bit(descriptor, 10)) return stage1_fault(kAccessFlag | level, walk);
   attributes.read_only |= has_bit(descriptor, 7);
   attributes.for_el0 = has_bit(descriptor, 6) && !el0_denied;
   attributes.privileged_xn |= has_bit(descriptor, 53);
   attributes.unprivileged_xn |= has_bit(descriptor, 54);
   const unsigned permissions = permissions_of(attributes, privilege);
-  if ((permissions & needed) != needed) return stage1_fault(kPermission | level);
-  return {.permissions = permissions, .ipa = output | (va & low_bits(low))};
+  if ((permissions & needed) != needed) return stage1_fault(kPermission | level, walk);
+  walk = {.permissions = permissions, .ipa = output | (va & low_bits(low))};
 }
 
 // D8.4.1.2, tables of AP and XN: what EL0 can write, EL1 does not execute.

@@ -66,7 +66,11 @@ class Mmu {
   /// `permissions_needed` may be 0: then only the address matters.
   void translate(std::uint64_t va, unsigned permissions_needed, Privilege privilege, Walk& walk);
   /// Stage 1 alone: `hpa` means nothing.
-  [[nodiscard]] Walk stage1(std::uint64_t va, unsigned permissions_needed, Privilege privilege);
+  [[nodiscard]] Walk stage1(std::uint64_t va, unsigned permissions_needed, Privilege privilege) {
+    Walk walk;
+    stage1(va, permissions_needed, privilege, walk);
+    return walk;
+  }
   /// Of `walk.ipa`; `walk` is that of stage 1 before.
   void stage2(Walk& walk, unsigned permissions_needed);
 
@@ -91,9 +95,19 @@ class Mmu {
   struct Half;
   struct Attributes;
   [[nodiscard]] Half half_of(std::uint64_t va) const;
-  [[nodiscard]] Walk flat(std::uint64_t va) const;
-  [[nodiscard]] Walk walk_tables(const Half& half, std::uint64_t va, unsigned needed,
-                                 Privilege privilege);
+  // `walk` is written in its place: a copy of what has just been written is slow.
+  void stage1(std::uint64_t va, unsigned permissions_needed, Privilege privilege, Walk& walk);
+  void flat(std::uint64_t va, Walk& walk) const;
+  void walk_tables(const Half& half, std::uint64_t va, unsigned needed, Privilege privilege,
+                   Walk& walk);
+  /// What is remembered of the page of `ipa`, where it grants what is needed.
+  [[nodiscard]] const CachedPage* find(std::uint64_t ipa, unsigned permissions_needed) const {
+    const CachedPage& cached = cache_[(ipa >> 12) % cache_.size()];
+    const bool grants = (cached.permissions & permissions_needed) == permissions_needed;
+    return cached.ipa_page == ipa >> 12 && grants ? &cached : nullptr;
+  }
+  /// Reads the descriptor at `at` of stage 1. False: `walk` says why not.
+  [[nodiscard]] bool read_descriptor(std::uint64_t at, std::uint64_t& descriptor, Walk& walk);
   [[nodiscard]] Walk walk_stage2(std::uint64_t ipa);
   /// Asks the table, and keeps what it says where the address has a page.
   [[nodiscard]] Walk refill(std::uint64_t ipa, CachedPage& cached);

@@ -79,11 +79,13 @@ Mmu::GuestPage Mmu::g_stage(std::uint64_t gpa, std::uint8_t wanted) {
   const std::uint64_t page = gpa & kPageMask;
   GuestPage& cached = guest_pages_[(gpa >> 12) & (kGuestPages - 1)];
   if (cached.gpa == page && (cached.rights & wanted) == wanted) return cached;
+  const auto is_there = [](std::uint64_t entry) { return (entry & pte::kV) != 0; };
+  if (page == refused_.gpa && !is_there(memory_.load64(refused_.entry))) return {};
   const GStageLeaf leaf =
       walk_g_stage(root_, levels_, page, [&](std::uint64_t at, std::uint64_t& entry) {
         if (!memory_.contains(HostPhys(at), sizeof(entry))) return false;
-        std::memcpy(&entry, memory_.data() + HostPhys(at).offset_from(memory_.base()),
-                    sizeof(entry));
+        entry = memory_.load64(HostPhys(at));
+        if (!is_there(entry)) refused_ = {page, HostPhys(at)};
         return true;
       });
   if (!leaf.valid) return {};
@@ -94,20 +96,20 @@ Mmu::GuestPage Mmu::g_stage(std::uint64_t gpa, std::uint8_t wanted) {
 void Mmu::walk(std::uint64_t va, AccessKind access, const VsContext& context, bool mark,
                Walk& out) {
   Tables tables(*this, mark);
-  out.first = walk_vs_stage(context, va, access, tables);
+  const VsWalk first = walk_vs_stage(context, va, access, tables);
   Translated& result = out.result;
-  result = {.gpa = out.first.gpa};
-  if (out.first.kind == VsWalk::Kind::PageFault) {
+  result = {.gpa = first.gpa};
+  if (first.kind == VsWalk::Kind::PageFault) {
     result.cause = page_fault(access);
     return;
   }
-  if (out.first.kind != VsWalk::Kind::Ok) {
+  if (first.kind != VsWalk::Kind::Ok) {
     result.implicit = true;
-    result.implicit_write = out.first.kind == VsWalk::Kind::ImplicitWrite;
+    result.implicit_write = first.kind == VsWalk::Kind::ImplicitWrite;
     result.cause = tables.outside() ? access_fault(access) : guest_page_fault(access);
     return;
   }
-  const GuestPage page = g_stage(out.first.gpa, right_of(access));
+  const GuestPage page = g_stage(first.gpa, right_of(access));
   if ((page.rights & right_of(access)) == 0) {
     result.cause = guest_page_fault(access);
     return;
@@ -116,9 +118,11 @@ void Mmu::walk(std::uint64_t va, AccessKind access, const VsContext& context, bo
     result.cause = access_fault(access);
     return;
   }
+  out.entry = first.entry;
+  out.shift = first.shift;
   out.g_rights = page.rights;
   result.ok = true;
-  result.rights = out.first.rights & page.rights;
+  result.rights = first.rights & page.rights;
   result.hpa = page.hpa | (va & low_bits(12));
 }
 
@@ -150,14 +154,14 @@ bool Mmu::walk_and_fill(std::uint64_t va, AccessKind access, Privilege privilege
 }
 
 void Mmu::remember(std::uint64_t va, const Walk& walk) {
-  std::uint64_t leaf = walk.first.entry;
+  std::uint64_t leaf = walk.entry;
   if (leaf == 0) leaf = pte::kR | pte::kW | pte::kX | pte::kD;  // no translation
   if ((leaf & pte::kD) == 0) leaf &= ~pte::kW;
   const std::uint64_t page = va >> 12;
   leaves_[leaf_index(page)] = {page | tag_, (walk.result.hpa & kPageMask) | (leaf & kStageOne) |
                                                 std::uint64_t{walk.g_rights} << kStageTwoShift};
-  if (walk.first.shift >= 21) add(large_pages_, va >> 21);
-  if (walk.first.shift >= 30) add(huge_pages_, va >> 30);
+  if (walk.shift >= 21) add(large_pages_, va >> 21);
+  if (walk.shift >= 30) add(huge_pages_, va >> 30);
 }
 
 bool Mmu::grant(std::uint64_t va, AccessKind access, std::uint64_t hpa, std::uint8_t rights,
@@ -276,6 +280,7 @@ void Mmu::forget_everything() {
   generation_ = space_.generation();
   root_ = space_.root().raw();
   guest_pages_.fill({});
+  refused_ = {};
   fence_all();
 }
 

@@ -142,6 +142,11 @@ class Mmu {
     std::uint64_t hpa = 0;
     std::uint8_t rights = 0;
   };
+  /// A guest page that the G-stage tables do not have: a device's, most of the time.
+  struct RefusedPage {
+    std::uint64_t gpa = ~std::uint64_t{0};
+    HostPhys entry{};  ///< invalid, when it was looked at
+  };
   struct AddressSpaceTag {
     std::uint64_t satp = 0;
     std::uint64_t tag = 0;
@@ -181,7 +186,9 @@ class Mmu {
   /// The walk itself, with what remember() wants to know.
   struct Walk {
     Translated result;
-    retrap::riscv64::VsWalk first;
+    // Of the guest's leaf; zero where nothing is translated.
+    std::uint64_t entry = 0;
+    std::uint8_t shift = 0;
     std::uint8_t g_rights = 0;
   };
   void walk(std::uint64_t va, AccessKind access, const VsContext& context, bool mark, Walk& out);
@@ -213,9 +220,10 @@ class Mmu {
   std::array<Leaf, kLeaves> leaves_{};
   std::array<CodePage, kCodePages> code_pages_{};
   std::array<GuestPage, kGuestPages> guest_pages_{};
-  Filter present_{};                   ///< virtual pages that the engine's TLB may hold
-  Filter large_pages_{};               ///< 2 MiB regions in which a fill came from a large page
-  Filter huge_pages_{};                ///< the same for 1 GiB
+  RefusedPage refused_;   ///< the last; tables only lose a mapping together with their generation
+  Filter present_{};      ///< virtual pages that the engine's TLB may hold
+  Filter large_pages_{};  ///< 2 MiB regions in which a fill came from a large page
+  Filter huge_pages_{};   ///< the same for 1 GiB
   std::vector<std::uint64_t> forced_;  ///< virtual pages with X by (M1) alone
 
   Walk last_;  ///< of walk_and_fill(), in its place: a copy of what has just been written is slow
