@@ -17,6 +17,26 @@ using traces::ExitRecord;
 using traces::InjectionRecord;
 using traces::InputRecord;
 
+namespace {
+
+/// The instruction count of the last that a trace says: all that is known of where a recording was
+/// when it was cut off.
+Result<std::uint64_t> last_known(const traces::Reader& trace) {
+  std::uint64_t last = 0;
+  for (const InputRecord& input : trace.inputs()) {
+    if (input.retired != kNever) last = std::max(last, input.retired);
+  }
+  for (const DigestRecord& digest : trace.digests()) last = std::max(last, digest.retired);
+  traces::EventCursor events(trace);
+  for (Event event;;) {
+    RETRAP_TRY(const bool more, events.next(event));
+    if (!more) return last;
+    if (const auto* exit = std::get_if<ExitRecord>(&event)) last = std::max(last, exit->retired);
+  }
+}
+
+}  // namespace
+
 /// Stops the machine at a virtual time.
 class Replayer::TimeAlarm final : public AlarmSink {
  public:
@@ -231,8 +251,10 @@ void Replayer::check_end() {
 void Replayer::replay_end() {
   const auto& end = trace_.end();
   if (!end) {
-    // Without exits to compare nothing says where the recording was when it was cut off.
-    if (compares_events_) (void)advance_to(kNever);
+    const auto last = last_known(trace_);
+    // An exit comes before the instruction that it keeps from retiring.
+    if (last) (void)advance_to(*last + 1);
+    if (!last) error_ = last.error();
     return;
   }
   const bool by_count =

@@ -205,6 +205,14 @@ std::vector<std::string> History::lines() const {
   return lines;
 }
 
+const ExitRecord* History::last_exit() const {
+  for (std::uint64_t i = count_; i > 0 && i + kKept > count_; --i) {
+    const auto* const exit = std::get_if<ExitRecord>(&last_[(i - 1) % kKept].first);
+    if (exit != nullptr) return exit;
+  }
+  return nullptr;
+}
+
 Divergence divergence_between(const Event* left, const Event* right, FieldDifference what,
                               std::uint64_t exit, const History& history) {
   Divergence divergence{.exit = exit, .what = std::move(what), .before = history.lines()};
@@ -215,6 +223,12 @@ Divergence divergence_between(const Event* left, const Event* right, FieldDiffer
     divergence.vm = at.vm;
     divergence.vcpu = at.vcpu;
     divergence.pc = at.pc;
+    // An answer is given where its exit was.
+    const ExitRecord* const last = history.last_exit();
+    if (std::holds_alternative<AnswerRecord>(*known) && last != nullptr) {
+      divergence.retired = last->retired;
+      divergence.pc = last->pc;
+    }
   }
   if (left != nullptr) divergence.left_event = to_text(*left, exit);
   if (right != nullptr) divergence.right_event = to_text(*right, exit);

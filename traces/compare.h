@@ -47,6 +47,8 @@ class History {
     ++count_;
   }
   [[nodiscard]] std::vector<std::string> lines() const;
+  /// The last exit among them, or null.
+  [[nodiscard]] const ExitRecord* last_exit() const;
   [[nodiscard]] std::uint64_t count() const { return count_; }
 
  private:

@@ -9,7 +9,7 @@ using namespace retrap;
 
 Result<std::unique_ptr<Machine>> empty_machine() {
   RETRAP_TRY(auto machine, Machine::create({}));
-  VmConfig config = machine->architecture(ArchId::Riscv64)->default_config(1 << 20);
+  VmConfig config = machine->architecture(ArchId::Riscv64)->default_config(16 << 20);
   RETRAP_TRY([[maybe_unused]] Vm * vm, machine->add_vm(std::move(config), {}));
   return machine;
 }
