@@ -22,13 +22,20 @@ set(RETRAP_NOT_IN_UNITY
   tests/arch/aarch64_syndrome_test.cpp
   tests/arch/aarch64_vcpu_test.cpp
   tests/arch/riscv64_stage2_test.cpp
+  tests/arch/x86_64_long_operand_test.cpp
   tests/arch/x86_64_stage2_test.cpp
+  tests/cli/trace_test.cpp
+  tests/linux/smp_test.cpp
   tests/sim/aarch64_exceptions_test.cpp
   tests/sim/aarch64_faults_test.cpp
   tests/sim/x86_64_exceptions_test.cpp
   tests/vmm/image_test.cpp
+  tests/vmm/ivc_ledger_test.cpp
+  tests/vmm/ivc_test.cpp
+  tests/vmm/life_cycle_test.cpp
   tests/vmm/page_table_test.cpp
   tests/vmm/vm_run_test.cpp
+  traces/text.cpp
   vmm/devices/pl011.cpp
   vmm/devices/test_finisher.cpp)
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 namespace retrap {
 namespace {
@@ -45,8 +46,10 @@ void ExitStatistics::on_exit(const ExitEvent& event) {
 std::string ExitStatistics::table() const {
   std::array<std::size_t, kExitKinds> order{};
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::ranges::stable_sort(order, std::ranges::greater{},
-                           [this](std::size_t kind) { return rows_[kind].count; });
+  // The most frequent first, equals as in ExitReason.
+  std::ranges::sort(order, [this](std::size_t a, std::size_t b) {
+    return std::pair(rows_[b].count, a) < std::pair(rows_[a].count, b);
+  });
   Row sum;
   for (const Row& row : rows_) {
     sum.count += row.count;

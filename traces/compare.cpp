@@ -95,7 +95,6 @@ Result<> compare_events(Comparison& result, const Reader& left, const Reader& ri
   Event left_event;
   Event right_event;
   History history;
-  Where last;
   for (;;) {
     RETRAP_TRY(const bool left_more, next(left_cursor, left_event, ignored));
     RETRAP_TRY(const bool right_more, next(right_cursor, right_event, ignored));

@@ -3,8 +3,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <functional>
 #include <iterator>
+#include <map>
 #include <vector>
 
 namespace retrap::traces {
@@ -22,11 +23,16 @@ struct Row {
   Statistics::Count count;
 };
 
-std::vector<Row> sorted(std::vector<Row> rows, std::uint64_t top) {
-  std::stable_sort(rows.begin(), rows.end(),
-                   [](const Row& a, const Row& b) { return a.count.exits > b.count.exits; });
-  if (rows.size() > top) rows.resize(static_cast<std::size_t>(top));
-  return rows;
+/// The most frequent first, equals in the order in which they came.
+std::vector<Row> sorted(const std::vector<Row>& rows, std::uint64_t top) {
+  // Not stable_sort: libstdc++ 12 does it with a function that clang rejects as deprecated.
+  std::multimap<std::uint64_t, const Row*, std::greater<>> order;
+  for (const Row& row : rows) order.emplace(row.count.exits, &row);
+  std::vector<Row> out;
+  for (const auto& [exits, row] : order) {
+    if (out.size() < top) out.push_back(*row);
+  }
+  return out;
 }
 
 std::vector<Row> rows_of(const Statistics::ByKey& counts, std::uint64_t top) {
