@@ -34,6 +34,7 @@ set(RETRAP_NOT_IN_UNITY
   tests/vmm/ivc_test.cpp
   tests/vmm/life_cycle_test.cpp
   tests/vmm/page_table_test.cpp
+  tests/vmm/vm_run_defects_test.cpp
   tests/vmm/vm_run_test.cpp
   traces/text.cpp
   vmm/devices/pl011.cpp
