@@ -57,9 +57,9 @@ bool Scheduler::begin_turn() {
     if (clock_.alarm_is_due()) clock_.fire_due();
     hypervisor_.wake();
     if (const auto place = next_runnable()) {
-      turn_ = draw_turn(*place);
       last_ = *place;
       fresh_ = false;
+      turn_ = draw_turn();
       return true;
     }
     if (clock_.next_alarm_ns() == kNever) return false;
@@ -68,11 +68,12 @@ bool Scheduler::begin_turn() {
   return false;
 }
 
-Scheduler::Turn Scheduler::draw_turn(Hypervisor::Place place) {
-  if (runnable() == 1) return {.place = place, .due = kNever, .end = kNever};
+Scheduler::Turn Scheduler::draw_turn() {
+  const bool is_alone = next_runnable() == last_;
+  if (is_alone) return {.place = last_, .due = kNever, .end = kNever};
   const std::uint64_t length = prng_.between(kShortestTurn, kLongestTurn);
   const std::uint64_t due = saturating_add(clock_.retired(), length);
-  return {.place = place, .due = due, .end = saturating_add(due, kGrace)};
+  return {.place = last_, .due = due, .end = saturating_add(due, kGrace)};
 }
 
 std::optional<Hypervisor::Place> Scheduler::next_runnable() const {
@@ -90,18 +91,6 @@ std::optional<Hypervisor::Place> Scheduler::next_runnable() const {
     }
   }
   return first;
-}
-
-std::size_t Scheduler::runnable() const {
-  std::size_t count = 0;
-  for (std::size_t vm = 0; vm < hypervisor_.vm_num(); ++vm) {
-    const auto vcpus = static_cast<std::uint32_t>(hypervisor_.vm(vm).vcpu_num());
-    for (std::uint32_t vcpu = 0; vcpu < vcpus; ++vcpu) {
-      const auto activity = hypervisor_.activity({.vm = vm, .vcpu = VcpuId{vcpu}});
-      if (activity == VcpuActivity::Runnable) ++count;
-    }
-  }
-  return count;
 }
 
 }  // namespace retrap

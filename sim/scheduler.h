@@ -49,10 +49,9 @@ class Scheduler {
   };
 
   [[nodiscard]] bool begin_turn();
-  [[nodiscard]] Turn draw_turn(Hypervisor::Place place);
+  [[nodiscard]] Turn draw_turn();  ///< of last_
   /// The first Runnable vCPU after the one that had the last turn.
   [[nodiscard]] std::optional<Hypervisor::Place> next_runnable() const;
-  [[nodiscard]] std::size_t runnable() const;
 
   Hypervisor& hypervisor_;
   Clock& clock_;

@@ -98,6 +98,9 @@ class Vm::RunLoop final : public ExitHandler {
     return goes_on;
   }
 
+  /// A slice may have ended where an alarm is due: it is dealt with as if the slice had not.
+  [[nodiscard]] bool may_enter() { return !vm_.clock_.alarm_is_due() || goes_on(); }
+
  private:
   [[nodiscard]] bool deal_with(ExitReason& exit) {
     const Clock& clock = vm_.clock_;
@@ -112,12 +115,19 @@ class Vm::RunLoop final : public ExitHandler {
       (void)runner_handles(exit);  // it is told; nothing can go on
       return false;
     }
-    if (clock.alarm_is_due()) vm_.clock_.fire_due();
-    const bool wanted = runner_ != nullptr && runner_->wants_back(clock.retired());
-    if (!wanted && vm_.life_.is_running()) [[likely]]
+    if (goes_on()) [[likely]]
       return true;
-    exit = exits::Nothing{};  // dealt with; a VM that was stopped or suspended runs no further
+    exit = exits::Nothing{};  // dealt with
     return false;
+  }
+
+  /// Fires the alarms that are due. False where the runner wants the vCPU back, and where the VM
+  /// was stopped or suspended.
+  [[nodiscard]] bool goes_on() {
+    Clock& clock = vm_.clock_;
+    if (clock.alarm_is_due()) clock.fire_due();
+    const bool wanted = runner_ != nullptr && runner_->wants_back(clock.retired());
+    return !wanted && vm_.life_.is_running();
   }
 
   [[nodiscard]] bool runner_handles(ExitReason& exit) {
@@ -134,9 +144,8 @@ Result<ExitReason> Vm::run_vcpu(VcpuId id, VcpuRunner* runner) {
   RETRAP_TRY(Vcpu* const vcpu, this->vcpu(id));
   RETRAP_TRY(vcpu->bind());
   const BoundVcpu bound(*vcpu, life_);
-  if (clock_.alarm_is_due()) clock_.fire_due();
-  if (!life_.is_running()) return exits::Nothing{};
   RunLoop loop(*this, *vcpu, runner);
+  if (!loop.may_enter()) return exits::Nothing{};
   return vcpu->run_with(loop);
 }
 

@@ -154,6 +154,35 @@ class Ticker final : public AlarmSink {
   Clock::AlarmId id_;
 };
 
+/// Wakes a vCPU at a virtual time.
+class Waker final : public AlarmSink {
+ public:
+  Waker(Clock& clock, std::uint64_t at_ns, scripted::ScriptedVcpu& sleeper) : sleeper_(sleeper) {
+    clock.set_alarm(clock.add_alarm(this), at_ns);
+  }
+  void on_alarm(std::uint64_t) override { sleeper_.set_wakeup(true); }
+
+ private:
+  scripted::ScriptedVcpu& sleeper_;
+};
+
+TEST(Scheduler, EndsATurnAtTheAlarmThatWakesAnotherWhereverItIsStopped) {
+  const auto journal_in_slices = [](std::uint64_t slice) {
+    Guests guests(1, 1, slice, 2);
+    auto& board = dynamic_cast<scripted::ScriptedBoard&>(guests.hypervisor.vm(0).board());
+    const exits::CpuUp other_on{.target_cpu = 1, .entry_point = 0_gpa, .arg = 0};
+    board.vcpu(kBootVcpu).play({{.exit = other_on}, {.exit = exits::Nothing{}, .after = 5000}});
+    board.vcpu(VcpuId{1}).play({{.exit = exits::Halt{}}, {.exit = exits::Nothing{}, .after = 7}});
+    const Waker waker(guests.host.clock(), 1000, board.vcpu(VcpuId{1}));
+    EXPECT_EQ(guests.scheduler.run(kNever), Scheduler::Stop::GuestEnded);
+    return guests.journal.entries;
+  };
+
+  const auto whole = journal_in_slices(0);
+  EXPECT_THAT(whole, Contains("vm1.1 at 1007: nothing"));
+  for (const std::uint64_t slice : {1u, 10u, 1000u}) EXPECT_EQ(journal_in_slices(slice), whole);
+}
+
 TEST(Scheduler, DoesNotWaitForeverForATimerThatWakesNobody) {
   Guests guests(1, 1, 0);
   const Ticker ticker(guests.host.clock());
