@@ -38,6 +38,24 @@ class Console final : public ConsoleSink {
   ConsoleSink* copy_;  ///< may be null; outlives this
 };
 
+/// Passes on what it hears to several.
+class FanOut final : public Observer {
+ public:
+  void set(std::vector<Observer*> listeners) { listeners_ = std::move(listeners); }
+  void on_exit(const ExitEvent& event) override {
+    for (Observer* const listener : listeners_) listener->on_exit(event);
+  }
+  void on_answer(const AnswerEvent& event) override {
+    for (Observer* const listener : listeners_) listener->on_answer(event);
+  }
+  void on_injection(const InjectionEvent& event) override {
+    for (Observer* const listener : listeners_) listener->on_injection(event);
+  }
+
+ private:
+  std::vector<Observer*> listeners_;  ///< never null; outlive this
+};
+
 /// What a configuration asks of the host's memory.
 struct MemoryWish {
   HostPhys base = kDefaultBase;
@@ -79,6 +97,20 @@ MemoryWish wish_of(const VmConfig& config, const HostDevices& devices) {
   wish.size =
       std::clamp(checked_align_up(needed, kSlack).value_or(kMaxMemory), kDefaultMemory, kMaxMemory);
   return wish;
+}
+
+traces::InputRecord::When when_after(StopReason reason) {
+  using When = traces::InputRecord::When;
+  switch (reason) {
+    case StopReason::BudgetSpent:
+    case StopReason::Interrupted: return When::Stopped;
+    case StopReason::Deadlocked:  return When::Resting;
+    case StopReason::PoweredOff:
+    case StopReason::Crashed:
+    case StopReason::Reset:
+    case StopReason::Paused:      return When::Ended;
+  }
+  return When::Stopped;
 }
 
 StopReason reason_of(Scheduler::Stop stop) {
@@ -127,15 +159,11 @@ struct Machine::State {
   Hypervisor hypervisor;
   Scheduler scheduler{hypervisor, clock, options.seed, options.slice};
   MachineObserver* observer = nullptr;  ///< may be null
+  bool hears_events = false;            ///< that observer
+  std::vector<Observer*> listeners;     ///< never null
+  FanOut fan_out;
   using When = traces::InputRecord::When;
   When when = When::Stopped;  ///< where an input comes now
-
-  void tell(const Vm& vm, traces::Input input) {
-    if (observer == nullptr) return;
-    observer->on_input(
-        {.retired = clock.retired(), .when = when, .vm = vm.id(), .input = std::move(input)});
-    when = When::Same;
-  }
 
   [[nodiscard]] Result<> map_host(HostPhys base, std::uint64_t size) {
     if (const auto range = HostRange::make(base, size); range && devices.touches(*range)) {
@@ -171,6 +199,20 @@ Result<std::unique_ptr<Machine>> Machine::create(const MachineOptions& options) 
   RETRAP_TRY(state->map_host(kDefaultBase,
                              options.memory_bytes == 0 ? kDefaultMemory : options.memory_bytes));
   return std::unique_ptr<Machine>(new Machine(std::move(state)));
+}
+
+Hypervisor& Machine::hypervisor() {
+  return state_->hypervisor;
+}
+
+void Machine::tell(const Vm& vm, traces::Input input) {
+  State& state = *state_;
+  if (state.observer == nullptr) return;
+  state.observer->on_input({.retired = state.clock.retired(),
+                            .when = state.when,
+                            .vm = vm.id(),
+                            .input = std::move(input)});
+  state.when = State::When::Same;
 }
 
 Frames& Machine::frames() {
@@ -233,8 +275,7 @@ RunReport Machine::run(std::uint64_t max_instructions) {
     }
     break;
   }
-  using When = traces::InputRecord::When;
-  state.when = report.reason == StopReason::Deadlocked ? When::Resting : When::Stopped;
+  state.when = when_after(report.reason);
   report.detail = detail_of(report.reason);
   report.instructions = state.clock.retired();
   report.virtual_time_ns = state.clock.now_ns();
@@ -290,86 +331,37 @@ std::size_t Machine::position_of(const Vm& vm) const {
   std::abort();
 }
 
-Result<> Machine::shutdown(Vm& vm) {
-  return state_->hypervisor.shutdown(position_of(vm));
-}
-
-Result<> Machine::reset(Vm& vm, const Images& images) {
-  RETRAP_TRY(state_->hypervisor.reset(position_of(vm)));
-  return vm.load(images);
-}
-
-Result<> Machine::destroy(Vm& vm) {
-  return state_->hypervisor.destroy(position_of(vm));
-}
-
 const std::string& Machine::console_of(const Vm& vm) const {
   return state_->consoles[position_of(vm)]->text();
 }
 
-bool Machine::type(Vm& vm, char byte) {
-  if (!vm.board().receive(byte)) return false;
-  state_->tell(vm, traces::ConsoleInput{std::string(1, byte)});
-  return true;
-}
-
-Result<> Machine::inject(Vm& vm, VcpuId vcpu, std::uint64_t vector) {
-  RETRAP_TRY(vm.inject_interrupt_to_vcpu(vcpu, vector));
-  state_->tell(vm, traces::InterruptInput{vcpu, vector});
-  return {};
-}
-
-Result<> Machine::map(Vm& vm, const traces::MapInput& map) {
-  RETRAP_TRY(
-      vm.map_region(GuestPhys(map.gpa), HostPhys(map.hpa), map.size, MappingFlags(map.flags)));
-  state_->tell(vm, map);
-  return {};
-}
-
-Result<> Machine::unmap(Vm& vm, const traces::UnmapInput& unmap) {
-  RETRAP_TRY(vm.unmap_region(GuestPhys(unmap.gpa), unmap.size));
-  state_->tell(vm, unmap);
-  return {};
-}
-
-Result<> Machine::write_memory(Vm& vm, GuestPhys to, std::string_view bytes) {
-  RETRAP_TRY(vm.memory().write(to, std::as_bytes(std::span(bytes))));
-  // A trace holds it in parts of a size that fits a block.
-  constexpr std::size_t kPart = std::size_t{1} << 19;
-  for (std::size_t at = 0; at < bytes.size(); at += kPart) {
-    state_->tell(
-        vm, traces::MemoryInput{to.wrapping_add(at).raw(), std::string(bytes.substr(at, kPart))});
-  }
-  return {};
-}
-
-Result<> Machine::apply(Vm& vm, const traces::Input& input) {
-  return std::visit(
-      Overloaded{
-          [&](const traces::ConsoleInput& console) -> Result<> {
-            for (const char byte : console.bytes) {
-              if (!type(vm, byte)) {
-                return fail(ErrorCode::Diverged, "the console of vm {} does not take {:#x} now",
-                            index(vm.id()), static_cast<unsigned char>(byte));
-              }
-            }
-            return {};
-          },
-          [&](const traces::InterruptInput& it) { return inject(vm, it.vcpu, it.vector); },
-          [&](const traces::MapInput& it) { return map(vm, it); },
-          [&](const traces::UnmapInput& it) { return unmap(vm, it); },
-          [&](const traces::MemoryInput& it) {
-            return write_memory(vm, GuestPhys(it.gpa), it.bytes);
-          },
-      },
-      input);
-}
-
 void Machine::set_observer(MachineObserver* observer, Listen listen) {
   state_->observer = observer;
-  for (std::size_t vm = 0; vm < vm_num(); ++vm) {
-    state_->hypervisor.vm(vm).set_observer(listen == Listen::Everything ? observer : nullptr);
-  }
+  state_->hears_events = listen == Listen::Everything;
+  connect_observers();
+}
+
+void Machine::add_listener(Observer& listener) {
+  state_->listeners.push_back(&listener);
+  connect_observers();
+}
+
+void Machine::remove_listener(Observer& listener) {
+  std::erase(state_->listeners, &listener);
+  connect_observers();
+}
+
+void Machine::connect_observers() {
+  std::vector<Observer*> all = state_->listeners;
+  if (state_->observer != nullptr && state_->hears_events) all.push_back(state_->observer);
+  Observer* const one = all.empty() ? nullptr : all.front();
+  Observer* const heard = all.size() > 1 ? &state_->fan_out : one;
+  state_->fan_out.set(std::move(all));
+  for (std::size_t vm = 0; vm < vm_num(); ++vm) state_->hypervisor.vm(vm).set_observer(heard);
+}
+
+void Machine::reseed(std::uint64_t seed) {
+  state_->scheduler.reseed(seed);
 }
 
 void Machine::request_stop() {

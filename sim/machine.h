@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sim/input.h"
+#include "vmm/hypervisor.h"
 #include "vmm/vm.h"
 
 namespace retrap {
@@ -67,14 +68,6 @@ class Machine final : public Hal {
   /// Runs until something of RunReport happens; at most `max_instructions` more (all VMs together).
   [[nodiscard]] RunReport run(std::uint64_t max_instructions = kNever);
 
-  /// As Vm::shutdown(); its inter-VM channels end, too.
-  [[nodiscard]] Result<> shutdown(Vm& vm);
-  /// The VM in place as add_vm() made it: nothing of what has run is left but what its console has
-  /// printed. It boots at the next run(). Vm::reset() says what becomes of its parts.
-  [[nodiscard]] Result<> reset(Vm& vm, const Images& images);
-  /// Shuts the VM down where it runs, and gives every frame back. Its id is free again.
-  [[nodiscard]] Result<> destroy(Vm& vm);
-
   /// Those that are Destroyed, too.
   [[nodiscard]] std::size_t vm_num() const;
   [[nodiscard]] Vm& vm(std::size_t index);
@@ -88,13 +81,33 @@ class Machine final : public Hal {
   [[nodiscard]] Result<> map(Vm& vm, const traces::MapInput& map);
   [[nodiscard]] Result<> unmap(Vm& vm, const traces::UnmapInput& unmap);
   [[nodiscard]] Result<> write_memory(Vm& vm, GuestPhys to, std::string_view bytes);
-  /// Any of them, as a trace has it.
-  [[nodiscard]] Result<> apply(Vm& vm, const traces::Input& input);
+  /// As Vm::grow_memory().
+  [[nodiscard]] Result<> grow(Vm& vm, const traces::GrowInput& grow);
+  /// As Vm::suspend() and Vm::resume().
+  [[nodiscard]] Result<> suspend(Vm& vm);
+  [[nodiscard]] Result<> resume(Vm& vm);
+  /// As Vm::shutdown(); its inter-VM channels end, too.
+  [[nodiscard]] Result<> shutdown(Vm& vm);
+  /// The VM in place as add_vm() made it: nothing of what has run is left but what its console has
+  /// printed. It boots at the next run(). Vm::reset() says what becomes of its parts.
+  [[nodiscard]] Result<> reset(Vm& vm, const Images& images);
+  /// Shuts the VM down where it runs, and gives every frame back. Its id is free again.
+  [[nodiscard]] Result<> destroy(Vm& vm);
+  /// Any of them, as a trace has it. `images` are those that a reset loads; may be null where there
+  /// is none.
+  [[nodiscard]] Result<> apply(Vm& vm, const traces::Input& input, const Images* images = nullptr);
 
   /// How much an observer hears: Inputs costs the guest nothing.
   enum class Listen : std::uint8_t { Inputs, Everything };
   /// Of all VMs that are there now; null for none. Outlives its registration.
   void set_observer(MachineObserver* observer, Listen listen = Listen::Everything);
+  /// Beside that one: hears everything of all VMs that are there now. Outlives the machine, or
+  /// remove_listener().
+  void add_listener(Observer& listener);
+  void remove_listener(Observer& listener);
+
+  /// From here on the scheduler draws from this seed.
+  void reseed(std::uint64_t seed);
 
   /// From an observer or an alarm: run() returns (Interrupted) before the guest's next instruction.
   void request_stop();
@@ -112,6 +125,10 @@ class Machine final : public Hal {
   /// Why nobody can run.
   [[nodiscard]] StopReason without_runnable() const;
   [[nodiscard]] std::string detail_of(StopReason reason) const;
+  [[nodiscard]] Hypervisor& hypervisor();
+  void tell(const Vm& vm, traces::Input input);
+  /// Who listens has changed.
+  void connect_observers();
   std::unique_ptr<State> state_;
 };
 

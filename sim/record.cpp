@@ -58,8 +58,11 @@ void Recorder::on_answer(const AnswerEvent& event) {
 }
 
 void Recorder::on_injection(const InjectionEvent& event) {
-  writer_.add(traces::InjectionRecord{
-      .vm = event.vm, .vcpu = event.vcpu, .retired = event.retired, .vector = event.vector});
+  writer_.add(traces::InjectionRecord{.vm = event.vm,
+                                      .vcpu = event.vcpu,
+                                      .retired = event.retired,
+                                      .vector = event.vector,
+                                      .change = event.change});
 }
 
 void Recorder::on_input(const traces::InputRecord& input) {
@@ -79,6 +82,7 @@ DigestRecord digest_parts(Machine& machine) {
   });
   for (std::size_t i = 0; i < machine.vm_num(); ++i) {
     Vm& vm = machine.vm(i);
+    if (!vm.is_built()) continue;
     for (std::uint32_t n = 0; n < vm.vcpu_num(); ++n) {
       const VcpuId id{n};
       add(vm.id(), Part::Registers, id, [&](Digest& into) { (*vm.vcpu(id))->arch().digest(into); });

@@ -2,6 +2,7 @@
 #include "sim/replay.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "sim/record.h"
@@ -33,6 +34,19 @@ Result<std::uint64_t> last_known(const traces::Reader& trace) {
     if (!more) return last;
     if (const auto* exit = std::get_if<ExitRecord>(&event)) last = std::max(last, exit->retired);
   }
+}
+
+/// Whether a run that ended so is at the place of an input.
+bool is_as(InputRecord::When when, StopReason reason) {
+  switch (when) {
+    case InputRecord::When::Stopped: return reason == StopReason::BudgetSpent;
+    case InputRecord::When::Resting: return reason == StopReason::Deadlocked;
+    case InputRecord::When::Same:    return true;
+    case InputRecord::When::Ended:
+      return reason != StopReason::BudgetSpent && reason != StopReason::Deadlocked &&
+             reason != StopReason::Interrupted;
+  }
+  return false;
 }
 
 }  // namespace
@@ -118,8 +132,11 @@ void Replayer::on_answer(const AnswerEvent& event) {
 }
 
 void Replayer::on_injection(const InjectionEvent& event) {
-  compare(InjectionRecord{
-      .vm = event.vm, .vcpu = event.vcpu, .retired = event.retired, .vector = event.vector});
+  compare(InjectionRecord{.vm = event.vm,
+                          .vcpu = event.vcpu,
+                          .retired = event.retired,
+                          .vector = event.vector,
+                          .change = event.change});
 }
 
 void Replayer::on_input(const InputRecord& input) {
@@ -137,12 +154,17 @@ void Replayer::check_until(const ExitEvent& event) {
   machine_.request_stop();
 }
 
-void Replayer::differ(std::string field, std::string recorded, std::string seen) {
+void Replayer::differ(std::string field, std::string recorded, std::string seen,
+                      const traces::PartDigest* where) {
   traces::Divergence divergence{.exit = exits_ == 0 ? 0 : exits_ - 1,
                                 .retired = machine_.clock().retired(),
                                 .what = {std::move(field), std::move(recorded), std::move(seen)},
                                 .before = history_.lines()};
   if (machine_.vm_num() != 0) divergence.vm = machine_.vm(0).id();
+  if (where != nullptr) {
+    divergence.vm = where->vm;
+    divergence.vcpu = where->vcpu;
+  }
   diverge(std::move(divergence));
 }
 
@@ -163,7 +185,7 @@ void Replayer::check_digest() {
     if (seen.parts[i] == recorded->parts[i]) continue;
     return differ("digest of the " + traces::name_of(seen.parts[i]),
                   fmt::format("{:016x}", recorded->parts[i].digest),
-                  fmt::format("{:016x}", seen.parts[i].digest));
+                  fmt::format("{:016x}", seen.parts[i].digest), &seen.parts[i]);
   }
 }
 
@@ -208,14 +230,15 @@ RunReport Replayer::advance_to(std::uint64_t retired) {
 
 bool Replayer::reaches(const InputRecord& input) {
   // Where everything waited, one instruction more than there was finds it waiting again.
-  const bool resting = input.when == InputRecord::When::Resting;
-  const RunReport report =
-      advance_to(resting && input.retired != kNever ? input.retired + 1 : input.retired);
+  using When = InputRecord::When;
+  const bool by_count = input.when == When::Stopped || input.retired == kNever;
+  const RunReport report = advance_to(by_count ? input.retired : input.retired + 1);
   if (is_over()) return false;
-  const auto wanted = resting ? StopReason::Deadlocked : StopReason::BudgetSpent;
-  if (report.reason == wanted && report.instructions == input.retired) return true;
+  if (report.instructions == input.retired && is_as(input.when, report.reason)) return true;
+  constexpr std::array<std::string_view, 4> kWhen = {"stopped", "deadlocked", "as before", "ended"};
   differ("where an input came",
-         fmt::format("{} at instruction {}", to_string(wanted), input.retired),
+         fmt::format("{} at instruction {}", kWhen[static_cast<std::size_t>(input.when)],
+                     input.retired),
          fmt::format("{} at instruction {}", to_string(report.reason), report.instructions));
   return false;
 }
@@ -224,7 +247,9 @@ void Replayer::replay_input(const InputRecord& input) {
   if (input.when != InputRecord::When::Same && !reaches(input)) return;
   for (std::size_t i = 0; i < machine_.vm_num(); ++i) {
     if (machine_.vm(i).id() != input.vm) continue;
-    const auto applied = machine_.apply(machine_.vm(i), input.input);
+    const auto images = images_.find(input.vm);
+    const auto applied = machine_.apply(machine_.vm(i), input.input,
+                                        images == images_.end() ? nullptr : images->second);
     if (!applied) differ("input", traces::to_text(input), applied.error().message);
     return;
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -63,6 +64,9 @@ class Replayer final : public MachineObserver {
   Replayer(const Replayer&) = delete;
   Replayer& operator=(const Replayer&) = delete;
 
+  /// What a reset of `vm` loads, where the trace has one. Outlives the replay.
+  void set_images(VmId vm, const Images& images) { images_[vm] = &images; }
+
   /// To the end of the trace, the first difference, or `until`. An Error where the trace cannot be
   /// read on. The machine is stopped between two instructions then, and may run on.
   [[nodiscard]] Result<ReplayReport> run(const Until& until = {});
@@ -89,13 +93,16 @@ class Replayer final : public MachineObserver {
   void replay_input(const traces::InputRecord& input);
   void replay_end();
   [[nodiscard]] bool is_at(std::uint64_t pc);
-  void differ(std::string field, std::string recorded, std::string seen);
+  /// `where` may be null: vm and vcpu are not known.
+  void differ(std::string field, std::string recorded, std::string seen,
+              const traces::PartDigest* where = nullptr);
 
   Machine& machine_;
   const traces::Reader& trace_;
   traces::EventCursor cursor_;
   traces::History history_;
   Until until_;
+  std::map<VmId, const Images*> images_;  ///< never null
   bool compares_events_;
   bool exhausted_ = false;  ///< no more events in a trace that was cut off
   std::optional<traces::Divergence> diverged_;

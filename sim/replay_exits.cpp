@@ -99,7 +99,8 @@ class Replay final : public Observer {
     check(traces::AnswerRecord{event.vm, event.vcpu, event.value});
   }
   void on_injection(const InjectionEvent& event) override {
-    check(traces::InjectionRecord{event.vm, event.vcpu, event.retired, event.vector});
+    if (lines_come_from_the_trace_) return;
+    check(traces::InjectionRecord{event.vm, event.vcpu, event.retired, event.vector, event.change});
   }
 
   ExitReplayReport run() {
@@ -110,6 +111,7 @@ class Replay final : public Observer {
     unsigned tries = 0;
     while (!report_.divergence && feed_.head() != nullptr) {
       apply_inputs(feed_.block());
+      if (apply_cpu_line()) continue;
       const traces::ExitRecord* const exit = feed_.exit();
       tries = taken == report_.exits ? tries + 1 : 0;
       taken = report_.exits;
@@ -159,6 +161,19 @@ class Replay final : public Observer {
     }
   }
 
+  /// A line that the CPU drove by itself, at the head: no exit of ours leads to it.
+  bool apply_cpu_line() {
+    const auto* const line =
+        feed_.head() == nullptr ? nullptr : std::get_if<traces::InjectionRecord>(feed_.head());
+    if (line == nullptr || line->change == LineChange::Pulse) return false;
+    lines_come_from_the_trace_ = true;
+    hypervisor_.vm(0).board().interrupts().set_cpu_line(
+        line->vcpu, static_cast<std::uint32_t>(line->vector), line->change == LineChange::Rise);
+    lines_come_from_the_trace_ = false;
+    take();
+    return true;
+  }
+
   void apply_inputs(std::size_t block) {
     while (input_ < trace_.inputs().size() && trace_.block_of_input(input_) < block) {
       if (!apply_input()) return;
@@ -186,6 +201,7 @@ class Replay final : public Observer {
   traces::History history_;
   ExitReplayReport report_;
   std::size_t input_ = 0;
+  bool lines_come_from_the_trace_ = false;
 };
 
 }  // namespace

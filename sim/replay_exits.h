@@ -25,10 +25,7 @@ enum class ExitReplayBoard : std::uint8_t {
 
 /// Gives every recorded exit to a monitor with the recorded configuration, and compares what it
 /// answers. An Error where the trace cannot be read, has no exits, or its VM cannot be made.
-///
-/// State that the guest sets up without an exit of the monitor (system registers that the
-/// architecture keeps) is not there: on aarch64 the virtual timer never fires, and the interrupt
-/// controller answers otherwise from the first tick on.
+/// What the CPUs' own timers did to the interrupt controller, without an exit, is in the trace.
 [[nodiscard]] Result<ExitReplayReport> replay_exits(
     const traces::Reader& trace, const VmConfig& config,
     ExitReplayBoard board = ExitReplayBoard::Recorded);

@@ -34,6 +34,9 @@ class Scheduler {
   /// Runs until a VM ends, nobody can ever run, or the clock has retired `limit` instructions.
   [[nodiscard]] Stop run(std::uint64_t limit);
 
+  /// Turns are drawn from this seed, from the next one on.
+  void reseed(std::uint64_t seed) { prng_ = Prng(seed); }
+
   /// While run() is at work: the vCPU comes back before its next instruction, and run() returns.
   void request_stop() {
     stop_requested_ = true;

@@ -39,11 +39,13 @@ inline std::string leave_trace(const traces::ByteVector& bytes) {
 ///         [] { return make_my_machine(); },                       // Result<std::unique_ptr<T>>
 ///         [](T& it, Recorder& recorder) { return recorder.run(); }));
 ///
+/// Where the run resets a VM, `images` are those that it loads again.
 /// T is Machine, or has machine(). Typing and other inputs go through Machine, so that they are
 /// recorded. On failure the trace is left behind, and the message says where and how to look.
 template <class Make, class Drive>
 [[nodiscard]] ::testing::AssertionResult replays(Make make, Drive drive,
-                                                 std::uint64_t digest_interval = 100'000) {
+                                                 std::uint64_t digest_interval = 100'000,
+                                                 const Images* images = nullptr) {
   const auto machine_of = [](auto& it) -> Machine& {
     if constexpr (requires { it.machine(); }) {
       return it.machine();
@@ -69,6 +71,10 @@ template <class Make, class Drive>
   auto second = make();
   if (!second) return ::testing::AssertionFailure() << second.error().message;
   Replayer replayer(machine_of(**second), *trace);
+  Machine& machine = machine_of(**second);
+  for (std::size_t i = 0; images != nullptr && i < machine.vm_num(); ++i) {
+    replayer.set_images(machine.vm(i).id(), *images);
+  }
   const auto replayed = replayer.run();
   if (!replayed) return ::testing::AssertionFailure() << replayed.error().message;
   if (replayed->outcome == ReplayReport::Outcome::Identical) {

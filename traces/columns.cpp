@@ -96,7 +96,7 @@ void ColumnWriter::add(const AnswerRecord& answer) {
 }
 
 void ColumnWriter::add(const InjectionRecord& injection) {
-  append_byte(of(Column::Tag), kInjectionTag);
+  append_byte(of(Column::Tag), kInjectionTag + static_cast<std::uint64_t>(injection.change));
   add_place(injection.vm, injection.vcpu);
   add_time(injection.retired);
   append_varint(of(Column::Value), injection.vector);
@@ -211,11 +211,12 @@ bool ColumnReader::next(Event& event) {
     answer.value = of(Column::Value).varint();
     return check();
   }
-  if (tag == kInjectionTag) {
+  if (tag >= kInjectionTag && tag <= kLastInjectionTag) {
     auto& injection = event.emplace<InjectionRecord>();
     place(injection.vm, injection.vcpu);
     injection.retired = time();
     injection.vector = of(Column::Value).varint();
+    injection.change = static_cast<LineChange>(tag - kInjectionTag);
     return check();
   }
   return fail("an event is of no known kind");

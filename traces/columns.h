@@ -26,9 +26,11 @@ enum class Column : std::uint8_t {
 };
 inline constexpr std::size_t kColumns = 10;
 
-/// Tags above those of exits.
+/// Tags above those of exits. An injection's tag says what changed: the first is a pulse's, the
+/// next two those of a line that rises or falls.
 inline constexpr std::uint8_t kAnswerTag = 32;
 inline constexpr std::uint8_t kInjectionTag = 33;
+inline constexpr std::uint8_t kLastInjectionTag = 35;
 
 /// What writer and reader both remember within one block. Every block begins with it empty.
 class ColumnState {

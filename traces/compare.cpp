@@ -154,9 +154,12 @@ void compare_rest(Comparison& result, const Reader& left, const Reader& right,
     const DigestRecord& b = right.digests()[i];
     for (std::size_t part = 0; part < std::min(a.parts.size(), b.parts.size()); ++part) {
       if (a.parts[part] == b.parts[part]) continue;
-      return differ(a.retired, "digest of the " + name_of(a.parts[part]),
-                    fmt::format("{:016x}", a.parts[part].digest),
-                    fmt::format("{:016x}", b.parts[part].digest));
+      differ(a.retired, "digest of the " + name_of(a.parts[part]),
+             fmt::format("{:016x}", a.parts[part].digest),
+             fmt::format("{:016x}", b.parts[part].digest));
+      result.divergence->vm = a.parts[part].vm;
+      result.divergence->vcpu = a.parts[part].vcpu;
+      return;
     }
   }
   if (!left.end() || !right.end() || has(ignored, "end")) return;
@@ -191,6 +194,7 @@ std::optional<FieldDifference> difference(const Event& left, const Event& right,
     finder.place(injection.vm, injection.vcpu, other.vm, other.vcpu);
     finder.field("retired", injection.retired, other.retired, false);
     finder.field("vector", injection.vector, other.vector);
+    finder.text("change", name(injection.change), name(other.change));
   }
   return std::move(finder).found();
 }
@@ -238,7 +242,19 @@ Result<Comparison> compare(const Reader& left, const Reader& right, const Ignore
   Comparison result;
   note_header(result, left.header(), right.header());
   RETRAP_TRY(compare_events(result, left, right, ignored));
-  if (!result.divergence) compare_rest(result, left, right, ignored);
+  Comparison rest;
+  compare_rest(rest, left, right, ignored);
+  if (!rest.divergence) return result;
+  const bool comes_first =
+      !result.divergence || rest.divergence->retired < result.divergence->retired;
+  // State that differs is not yet behaviour; an input that differs is its cause.
+  const bool is_cause = !result.divergence || rest.divergence->what.field.starts_with("input");
+  if (comes_first && is_cause) {
+    result.divergence = std::move(rest.divergence);
+  } else if (comes_first) {
+    result.notes.push_back(fmt::format("the {} differs from instruction {} on at the latest",
+                                       rest.divergence->what.field, rest.divergence->retired));
+  }
   return result;
 }
 

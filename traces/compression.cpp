@@ -23,7 +23,7 @@ struct Compressor::State {
 };
 
 struct Decompressor::State {
-  std::unique_ptr<ZSTD_DCtx, FreeContext> context{ZSTD_createDCtx()};
+  std::unique_ptr<ZSTD_DCtx, FreeContext> context;  ///< made for the first block: it is large
 };
 
 Compressor::Compressor() : state_(std::make_unique<State>()) {}
@@ -45,6 +45,7 @@ Decompressor::Decompressor(Decompressor&&) noexcept = default;
 Decompressor& Decompressor::operator=(Decompressor&&) noexcept = default;
 
 bool Decompressor::decompress(ConstBytes stored, std::size_t raw_size, ByteVector& into) {
+  if (state_->context == nullptr) state_->context.reset(ZSTD_createDCtx());
   into.resize(raw_size);
   const std::size_t size = ZSTD_decompressDCtx(state_->context.get(), into.data(), into.size(),
                                                stored.data(), stored.size());

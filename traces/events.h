@@ -11,6 +11,7 @@
 
 #include "vmm/exit.h"
 #include "vmm/ids.h"
+#include "vmm/observer.h"
 
 namespace retrap::traces {
 
@@ -33,12 +34,13 @@ struct AnswerRecord {
   friend bool operator==(const AnswerRecord&, const AnswerRecord&) = default;
 };
 
-/// A vector became pending at a vCPU.
+/// A vector became pending at a vCPU, or a line that the CPU drives by itself changed.
 struct InjectionRecord {
   VmId vm{};
   VcpuId vcpu{};
   std::uint64_t retired = 0;
   std::uint64_t vector = 0;
+  LineChange change = LineChange::Pulse;
   friend bool operator==(const InjectionRecord&, const InjectionRecord&) = default;
 };
 
@@ -78,11 +80,41 @@ struct MemoryInput {
   std::string bytes;
   friend bool operator==(const MemoryInput&, const MemoryInput&) = default;
 };
+/// Vm::suspend() by the embedder.
+struct SuspendInput {
+  friend bool operator==(const SuspendInput&, const SuspendInput&) = default;
+};
+/// Vm::resume() by the embedder.
+struct ResumeInput {
+  friend bool operator==(const ResumeInput&, const ResumeInput&) = default;
+};
+/// Vm::shutdown() by the embedder.
+struct ShutdownInput {
+  friend bool operator==(const ShutdownInput&, const ShutdownInput&) = default;
+};
+/// Vm::reset() by the embedder, and Vm::load() of the images it had.
+struct ResetInput {
+  friend bool operator==(const ResetInput&, const ResetInput&) = default;
+};
+/// Vm::destroy() by the embedder.
+struct DestroyInput {
+  friend bool operator==(const DestroyInput&, const DestroyInput&) = default;
+};
+/// Vm::grow_memory() by the embedder.
+struct GrowInput {
+  std::uint64_t gpa = 0;
+  std::uint64_t size = 0;
+  std::uint32_t flags = 0;
+  friend bool operator==(const GrowInput&, const GrowInput&) = default;
+};
 /// The order is part of the format: append, never insert.
-using Input = std::variant<ConsoleInput, InterruptInput, MapInput, UnmapInput, MemoryInput>;
+using Input =
+    std::variant<ConsoleInput, InterruptInput, MapInput, UnmapInput, MemoryInput, SuspendInput,
+                 ResumeInput, ShutdownInput, ResetInput, DestroyInput, GrowInput>;
 inline constexpr std::size_t kInputKinds = std::variant_size_v<Input>;
-inline constexpr std::array<std::string_view, kInputKinds> kInputNames = {"console", "interrupt",
-                                                                          "map", "unmap", "memory"};
+inline constexpr std::array<std::string_view, kInputKinds> kInputNames = {
+    "console", "interrupt", "map",   "unmap",   "memory", "suspend",
+    "resume",  "shutdown",  "reset", "destroy", "grow"};
 
 struct InputRecord {
   /// Where the machine was. The numbers are part of the format.
@@ -90,6 +122,7 @@ struct InputRecord {
     Stopped = 0,  ///< stopped at this instruction count
     Resting = 1,  ///< at rest: every vCPU waited, and nothing would have woken one
     Same = 2,     ///< it has not run since the input before this one
+    Ended = 3,    ///< a VM had ended there, or all of them were suspended
   };
   std::uint64_t retired = 0;
   When when = When::Stopped;

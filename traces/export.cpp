@@ -59,8 +59,8 @@ void CsvExport::on_event(const Event& event, std::uint64_t exit) {
   }
   finish();
   if (const auto* injection = std::get_if<InjectionRecord>(&event)) {
-    put(text_, "{},{},,{},{},,injection,vector={:#x},\n", exit, injection->retired,
-        index(injection->vm), index(injection->vcpu), injection->vector);
+    put(text_, "{},{},,{},{},,injection,vector={:#x} change={},\n", exit, injection->retired,
+        index(injection->vm), index(injection->vcpu), injection->vector, name(injection->change));
     return;
   }
   const auto& record = std::get<ExitRecord>(event);
@@ -141,7 +141,15 @@ void PerfettoExport::on_exit(const ExitRecord& exit, std::uint64_t number) {
 }
 
 void PerfettoExport::on_injection(const InjectionRecord& injection) {
-  Track& target = track({index(injection.vm), index(injection.vcpu)});
+  const Place place{index(injection.vm), index(injection.vcpu)};
+  Track& target = track(place);
+  if (injection.change != LineChange::Pulse) {
+    const std::uint64_t ns = injection.retired + last_idle_ns_;
+    separate();
+    put(text_, R"({{"ph":"i","s":"t","name":"line {} {}s","pid":{},"tid":{},"ts":{}.{:03}}})",
+        injection.vector, name(injection.change), place.first, place.second, ns / 1000, ns % 1000);
+    return;
+  }
   target.arrow = ++arrows_;
   separate();
   put(text_,

@@ -25,9 +25,21 @@ Input take_payload(ByteSource& from, std::uint8_t kind) {
       const std::uint64_t gpa = from.varint();
       return UnmapInput{gpa, from.varint()};
     }
-    default: {
+    case 4: {
       const std::uint64_t gpa = from.varint();
       return MemoryInput{gpa, from.text()};
+    }
+    case 5:  return SuspendInput{};
+    case 6:  return ResumeInput{};
+    case 7:  return ShutdownInput{};
+    case 8:  return ResetInput{};
+    case 9:  return DestroyInput{};
+    default: {
+      GrowInput grow;
+      grow.gpa = from.varint();
+      grow.size = from.varint();
+      grow.flags = static_cast<std::uint32_t>(from.varint());
+      return grow;
     }
   }
 }
@@ -59,6 +71,12 @@ void append(ByteVector& to, const InputRecord& input) {
                    append_varint(to, memory.gpa);
                    append_text(to, memory.bytes);
                  },
+                 [&](const GrowInput& grow) {
+                   append_varint(to, grow.gpa);
+                   append_varint(to, grow.size);
+                   append_varint(to, grow.flags);
+                 },
+                 [](const auto&) {},  // its name says it all
              },
              input.input);
 }
@@ -67,7 +85,7 @@ std::optional<InputRecord> take_input(ByteSource& from) {
   InputRecord input;
   const std::uint8_t kind = from.byte();
   const std::uint8_t when = from.byte();
-  if (kind >= kInputKinds || when > static_cast<std::uint8_t>(InputRecord::When::Same))
+  if (kind >= kInputKinds || when > static_cast<std::uint8_t>(InputRecord::When::Ended))
     return std::nullopt;
   input.when = static_cast<InputRecord::When>(when);
   input.retired = from.varint();

@@ -46,6 +46,10 @@ void put_input(std::string& to, const Input& input) {
           },
           [&](const UnmapInput& it) { put(to, "gpa {:#x} size {:#x}", it.gpa, it.size); },
           [&](const MemoryInput& it) { put(to, "gpa {:#x} {} bytes", it.gpa, it.bytes.size()); },
+          [&](const GrowInput& it) {
+            put(to, "gpa {:#x} size {:#x} flags {:#x}", it.gpa, it.size, it.flags);
+          },
+          [](const auto&) {},
       },
       input);
 }
@@ -96,6 +100,7 @@ std::string to_text(const Event& event, std::uint64_t exit) {
                  [&](const InjectionRecord& it) {
                    put(text, "{:>9} {:>14} {}.{}   injection vector={:#x}", exit, it.retired,
                        index(it.vm), index(it.vcpu), it.vector);
+                   if (it.change != LineChange::Pulse) put(text, " {}s", name(it.change));
                  },
              },
              event);
@@ -106,6 +111,7 @@ std::string to_text(const InputRecord& input) {
   std::string text = fmt::format("{:>9} {:>14} {}     input {} ", "", input.retired,
                                  index(input.vm), kInputNames[input.input.index()]);
   put_input(text, input.input);
+  if (input.when == InputRecord::When::Ended) text += " (while nothing ran)";
   if (input.when == InputRecord::When::Resting) text += " (while everything waited)";
   return text;
 }
@@ -139,8 +145,8 @@ void append_json(std::string& to, const Event& event, std::uint64_t exit) {
                  [&](const InjectionRecord& it) {
                    put(to,
                        R"({{"type":"injection","exit":{},"retired":{},"vm":{},"vcpu":{},)"
-                       R"("vector":"{:#x}"}})",
-                       exit, it.retired, index(it.vm), index(it.vcpu), it.vector);
+                       R"("vector":"{:#x}","change":"{}"}})",
+                       exit, it.retired, index(it.vm), index(it.vcpu), it.vector, name(it.change));
                  },
              },
              event);

@@ -8,6 +8,16 @@
 
 namespace retrap {
 
+/// Hears where a CPU changes an input of the controller by itself, as its timer does: no exit says
+/// it.
+class CpuLineSink {
+ public:
+  virtual void on_cpu_line(VcpuId vcpu, std::uint32_t line, bool level) = 0;
+
+ protected:
+  ~CpuLineSink() = default;
+};
+
 /// GICv3, PLIC, or IO-APIC + local APICs + PIC: the board owns it and wires its outputs to vCPUs.
 class InterruptController {
  public:
@@ -24,11 +34,29 @@ class InterruptController {
     set_line(line, false);
   }
 
+  /// Sets the level of an input that only `vcpu` has. Ignored where there is none.
+  virtual void set_cpu_line(VcpuId vcpu, std::uint32_t line, bool level) {
+    (void)vcpu;
+    (void)line;
+    (void)level;
+  }
+  /// Null for none; outlives this.
+  void set_cpu_line_sink(CpuLineSink* sink) { cpu_line_sink_ = sink; }
+
   [[nodiscard]] virtual bool has_line(std::uint32_t line) const = 0;
 
   /// Makes `vector` pending at `vcpu`: an INTID, an interrupt vector, or 1/5/9 (VS software,
   /// timer, external). InvalidInput where the architecture has no such vector.
   [[nodiscard]] virtual Result<> inject(VcpuId vcpu, std::uint64_t vector) = 0;
+
+ protected:
+  /// Of a change of level.
+  void tell_cpu_line(VcpuId vcpu, std::uint32_t line, bool level) {
+    if (cpu_line_sink_ != nullptr) cpu_line_sink_->on_cpu_line(vcpu, line, level);
+  }
+
+ private:
+  CpuLineSink* cpu_line_sink_ = nullptr;  ///< may be null
 };
 
 }  // namespace retrap

@@ -1,7 +1,9 @@
 // How others listen: traces, statistics and hooks, without the monitor knowing them.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <string_view>
 
 #include "vmm/exit.h"
 #include "vmm/ids.h"
@@ -26,12 +28,25 @@ struct AnswerEvent {
   std::uint64_t value;
 };
 
-/// A vector became pending at a vCPU: an IPI, or the embedder's inject_interrupt_to_vcpu().
+/// What became of an input of a vCPU's interrupt controller.
+enum class LineChange : std::uint8_t {
+  Pulse,  ///< pending from now on, as by an edge
+  Rise,
+  Fall,
+};
+[[nodiscard]] constexpr std::string_view name(LineChange change) {
+  constexpr std::array<std::string_view, 3> kNames = {"pulse", "rise", "fall"};
+  return kNames[static_cast<std::size_t>(change)];
+}
+
+/// A vector became pending at a vCPU: an IPI, or the embedder's inject_interrupt_to_vcpu(). Or a
+/// line changed that a CPU drives by itself, as its timer does: no exit says so.
 struct InjectionEvent {
   VmId vm;
   VcpuId vcpu;
   std::uint64_t retired;  ///< machine instruction count
   std::uint64_t vector;
+  LineChange change = LineChange::Pulse;
 };
 
 class Observer {

@@ -90,6 +90,7 @@ Result<> Vm::plug_board(Architecture& architecture) {
                                                               .ports = parts_->ports,
                                                               .sysregs = parts_->sysregs,
                                                               .console = console_}));
+  board().interrupts().set_cpu_line_sink(this);
   parts_->vcpus.reserve(config_.cpu_num);
   for (std::uint32_t id = 0; id < config_.cpu_num; ++id) {
     parts_->vcpus.emplace_back(VcpuId{id}, board().vcpu(VcpuId{id}));
@@ -256,6 +257,15 @@ Result<> Vm::inject_interrupt_to_vcpu(VcpuId id, std::uint64_t vector) {
         {.vm = this->id(), .vcpu = id, .retired = clock_.retired(), .vector = vector});
   }
   return {};
+}
+
+void Vm::on_cpu_line(VcpuId vcpu, std::uint32_t line, bool level) {
+  if (observer_ == nullptr) return;
+  observer_->on_injection({.vm = id(),
+                           .vcpu = vcpu,
+                           .retired = clock_.retired(),
+                           .vector = line,
+                           .change = level ? LineChange::Rise : LineChange::Fall});
 }
 
 Result<Device*> Vm::plug(Bus Parts::* bus, std::uint64_t base, std::unique_ptr<Device> device,

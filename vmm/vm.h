@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "vmm/hal.h"
+#include "vmm/interrupt_controller.h"
 #include "vmm/ivc_window.h"
 #include "vmm/life_cycle.h"
 #include "vmm/observer.h"
@@ -50,7 +51,7 @@ inline constexpr MappingFlags kRamFlags =
 /// The monitor of one guest.
 ///
 /// A guest cannot make it fail: Errors are misuse by the embedder or a refusal by the host.
-class Vm {
+class Vm final : private CpuLineSink {
  public:
   /// Checks the whole configuration first (Error lists every problem, one a line); then builds
   /// memory, devices and vCPUs. Unsupported where `hal` has no such hardware.
@@ -242,6 +243,7 @@ class Vm {
     if (observer_ != nullptr) [[unlikely]]
       report_answer(id, value);
   }
+  void on_cpu_line(VcpuId vcpu, std::uint32_t line, bool level) override;
   void report(VcpuId id, const ExitReason& exit);
   void report_answer(VcpuId id, std::uint64_t value);
 

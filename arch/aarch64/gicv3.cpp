@@ -38,8 +38,11 @@ void Gicv3::pulse(std::uint32_t line) {
   update();
 }
 
-void Gicv3::set_private_line(std::uint32_t cpu, std::uint32_t intid, bool level) {
-  state_.set_level(cpu, intid, level);
+void Gicv3::set_cpu_line(VcpuId vcpu, std::uint32_t intid, bool level) {
+  if (index(vcpu) >= state_.cpus() || intid >= kPrivateInterrupts) return;
+  const bool was = has_bit(state_.bank(index(vcpu), 0).level, intid);
+  if (was != level) tell_cpu_line(vcpu, intid, level);
+  state_.set_level(index(vcpu), intid, level);
   update();
 }
 

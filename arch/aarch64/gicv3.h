@@ -33,7 +33,8 @@ class Gicv3 final : public InterruptController {
   [[nodiscard]] bool has_line(std::uint32_t line) const override {
     return line >= kPrivateInterrupts && line < kInterrupts;
   }
-  void set_private_line(std::uint32_t cpu, std::uint32_t intid, bool level);
+  /// A PPI.
+  void set_cpu_line(VcpuId vcpu, std::uint32_t intid, bool level) override;
   [[nodiscard]] Result<> inject(VcpuId vcpu, std::uint64_t vector) override;
 
   /// Whether the CPU interface signals an interrupt.

@@ -46,7 +46,7 @@ void Timer::set_timer_value(std::uint64_t value) {
 void Timer::update() {
   const bool armed = enabled_ && !masked_;
   const bool met = condition_is_met();
-  gic_.set_private_line(cpu_, intid_, armed && met);
+  gic_.set_cpu_line(VcpuId{cpu_}, intid_, armed && met);
   // A compare value that lies beyond the end of time in nanoseconds never comes.
   const bool reachable = (compare_value_ >> (64 - kNsPerTickShift)) == 0;
   const bool waits = armed && !met && reachable;

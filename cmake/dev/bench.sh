@@ -1,10 +1,15 @@
-# ./dev bench: the benchmarks, and Linux boots side by side with QEMU.
+# ./dev bench: the benchmarks, and Linux boots: side by side with QEMU, and what recording them costs.
 # shellcheck shell=bash
 
 dev_bench() {
   if [ "${1:-}" = linux ]; then
     shift
     bench_linux "$@"
+    return
+  fi
+  if [ "${1:-}" = record ]; then
+    shift
+    bench_record "$@"
     return
   fi
   ensure_packages core test
@@ -70,4 +75,19 @@ bench_linux() {
       -v peer="$(printf %s "$peers" | median)" \
       'BEGIN { printf "%-8s  %10.2f  %10.2f  %6.2f\n", arch, ours, peer, ours / peer }'
   done
+}
+
+# bench_record [ARCH...]: ratios of CPU time to runs that are not recorded, and of replay to recording.
+bench_record() {
+  local arch folder
+  ensure_packages core test
+  dev_guests
+  configure_and_build release record_costs >&2
+  [ $# -ne 0 ] || set -- x86_64 aarch64 riscv64
+  folder=$(mktemp -d)
+  for arch in "$@"; do
+    build/release/benches/record_costs "$arch" "$guests_dir/$arch/kernel" \
+      "$guests_dir/$arch/initrd.gz" "$folder" "$bench_rounds"
+  done
+  rm -rf "$folder"
 }

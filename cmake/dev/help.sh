@@ -14,6 +14,8 @@ dev_help() {
   bench              the benchmarks
   bench linux [ARCH...]
                      Linux boots side by side with QEMU (installs QEMU)
+  bench record [ARCH...]
+                     what recording and replaying Linux boots cost
   lint [PART...]     format, headers, compilers (g++ and clang 19), tidy; all of them by default
   format             format all sources
   coverage           line coverage of vmm and arch, without the Linux boots

@@ -112,7 +112,8 @@ void add_replay(CLI::App& app, WrittenLook& written) {
   add_text(app, "--then", written.then, "run: go on from there, live", "run");
   add_text(app, "--kernel", written.kernel, "The recorded kernel, where it is now", "FILE");
   add_text(app, "--initrd", written.initrd, "The recorded initial RAM disk", "FILE");
-  add_text(app, "--seed", written.seed, "Another seed than the recorded one", "N");
+  add_text(app, "--seed", written.seed,
+           "Another seed than the recorded one; with --then run from there on", "N");
   add_text(app, "--max-instructions", written.max_instructions,
            "With --then run: stop after so many more", "N");
   add_text(app, "--slice", written.slice, "Stop and resume every N instructions", "N");
@@ -209,9 +210,6 @@ Command converted_run(const Written& written, bool needs_output) {
   if (needs_output && !run.output) add("record: no trace to write; add -o TRACE");
   if (!written.config && !written.kernel) {
     add("run: no guest; give CONFIG.toml or --kernel FILE");
-  }
-  if (written.stat && written.output) {
-    add("--stat does not go with --output; use retrap stat TRACE afterwards");
   }
   if (written.config && written.memory) {
     add("--memory does not go with CONFIG.toml; change kernel.memory_regions in that file");

@@ -86,9 +86,11 @@ Result<std::unique_ptr<Machine>> prepared(const traces::Reader& trace, const Rep
                 "that program (sim/replay.h)",
                 trace.name());
   }
-  RETRAP_TRY(auto machine, Machine::create({.memory_bytes = header.memory_bytes,
-                                            .seed = options.seed.value_or(header.seed),
-                                            .slice = options.slice}));
+  RETRAP_TRY(
+      auto machine,
+      Machine::create({.memory_bytes = header.memory_bytes,
+                       .seed = options.goes_on ? header.seed : options.seed.value_or(header.seed),
+                       .slice = options.slice}));
   for (const std::string& text : header.configs) {
     RETRAP_TRY(VmConfig config,
                parse_config(text, "config").map_error(while_doing("{}", trace.name())));
@@ -121,6 +123,7 @@ std::string compared(const ReplayReport& report) {
 }
 
 Status go_on(Machine& machine, const ReplayOptions& options) {
+  if (options.seed) machine.reseed(*options.seed);
   const RunReport report = machine.run(options.max_instructions.value_or(kNever));
   complain(fmt::format("{}{}{}; {} instructions, digest {}", to_string(report.reason),
                        report.detail.empty() ? "" : ": ", report.detail, report.instructions,

@@ -184,7 +184,7 @@ Status run(const RunOptions& options) {
   }
   Machine* const machine = &session->machine();
   ExitStatistics statistics(machine->clock());
-  if (options.stat) machine->vm(0).set_observer(&statistics);
+  if (options.stat) machine->add_listener(statistics);
   const auto start = std::chrono::steady_clock::now();
   const RunReport report = run_to_the_end(*session, options.max_instructions.value_or(kNever));
   const auto recorded = session->finish(report);

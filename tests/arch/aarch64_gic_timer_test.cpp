@@ -161,7 +161,7 @@ TEST_F(AGic, RoutesByAffinity) {
   EXPECT_EQ(read(0x6000 + 8 * 33 + 4), 5u);
 }
 TEST_F(AGic, KeepsPrivateInterruptsApart) {
-  gic.set_private_line(1, 27, true);
+  gic.set_cpu_line(VcpuId{1}, 27, true);
   EXPECT_FALSE(cpu0.irq);
   EXPECT_EQ(acknowledge(1), 27u);
   EXPECT_EQ(read_redistributor(Gicv3::kRedistributorBytes + 0x1'0300), 1u << 27);

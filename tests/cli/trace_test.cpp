@@ -267,6 +267,15 @@ TEST_P(Traces, ThatAreDamagedAreRefusedInOneLine) {
   EXPECT_EQ(retrap({"stat", "t.rtr", "--up-to-damage"}).status, 0);
 }
 
+TEST_P(Traces, AreWrittenWhileExitsAreCounted) {
+  const auto recorded = record("t.rtr", "timer", {"--stat"});
+
+  EXPECT_EQ(recorded.status, 0) << recorded.err;
+  EXPECT_THAT(recorded.err, HasSubstr("system-down"));
+  EXPECT_EQ(retrap({"replay", "t.rtr"}).status, 0);
+  EXPECT_EQ(retrap({"replay", "t.rtr", "--exits-only"}).status, 0);
+}
+
 /// Kills a recording after some time and replays what is there. Whether it came to its end.
 bool replays_after_a_kill(Traces& test, const std::string& trace, const std::string& kernel,
                           std::chrono::microseconds after) {

@@ -7,48 +7,21 @@
 #include <memory>
 #include <string>
 
-#include "sim/record.h"
 #include "sim/replay_exits.h"
 #include "sim/testing.h"
-#include "tests/guests/embedded.h"
+#include "tests/replay/guest_machine.h"
 #include "tests/support/matchers.h"
 #include "vmm/base/prng.h"
-#include "vmm/config_text.h"
 #include "vmm/config_toml.h"
 
 namespace retrap {
 namespace {
 
+using test::machine_with;
+using test::record;
 using test::Succeeds;
 using ::testing::HasSubstr;
 using Outcome = ReplayReport::Outcome;
-
-Result<std::unique_ptr<Machine>> machine_with(ArchId arch, std::string_view name,
-                                              std::uint64_t slice = 0) {
-  RETRAP_TRY(auto machine, Machine::create({.slice = slice}));
-  VmConfig config = machine->architecture(arch)->default_config(32 << 20);
-  config.cpu_num = name == "smp" ? 2 : 1;
-  const guests::Guest* const guest = guests::find(arch, name);
-  Images images;
-  RETRAP_TRY(images.kernel,
-             Image::parse(std::string(name), {guest->elf.begin(), guest->elf.end()}, arch));
-  RETRAP_TRY([[maybe_unused]] Vm * vm, machine->add_vm(std::move(config), images));
-  return machine;
-}
-
-/// A trace of `name` with digests every 1000 instructions.
-traces::Reader record(ArchId arch, std::string_view name) {
-  traces::ByteVector bytes;
-  auto machine = machine_with(arch, name).value();
-  auto recorder = Recorder::start(*machine, std::make_unique<traces::MemorySink>(bytes),
-                                  {.detail = traces::Detail::Full,
-                                   .digest_interval = 1000,
-                                   .configs = {to_toml(machine->vm(0).config())}})
-                      .value();
-  const RunReport report = recorder->run();
-  EXPECT_THAT(recorder->finish(report), Succeeds());
-  return traces::Reader::parse("t", bytes).value();
-}
 
 class ReplayOf : public ::testing::TestWithParam<ArchId> {};
 
@@ -142,10 +115,8 @@ TEST_P(ReplayOf, AnotherInterruptIsFound) {
 }
 
 TEST_P(ReplayOf, TheMonitorAloneGivesTheRecordedAnswers) {
-  std::vector<std::string_view> names = {"hello", "smp", "hypercalls", "lazy", "user"};
-  // The virtual timer of aarch64 is programmed without an exit of the monitor.
-  if (GetParam() != ArchId::Aarch64) names.insert(names.end(), {"timer", "fpu", "irqmask"});
-  for (const std::string_view name : names) {
+  for (const std::string_view name :
+       {"hello", "smp", "hypercalls", "lazy", "user", "timer", "fpu", "irqmask"}) {
     const traces::Reader trace = record(GetParam(), name);
     const VmConfig config = parse_config(trace.header().configs[0], "config").value();
     const auto report = replay_exits(trace, config);

@@ -49,7 +49,10 @@ inline std::vector<Event> sample_events() {
                                    .pc = 0xffff'ffc0'8000'0000 + 4 * (kind % 3),
                                    .reason = exit_of(kind, values).value()});
     if (kind % 3 == 0) events.emplace_back(AnswerRecord{vm, vcpu, ~std::uint64_t{0} - kind});
-    if (kind % 5 == 0) events.emplace_back(InjectionRecord{vm, vcpu, retired, 33 + kind});
+    if (kind % 5 == 0) {
+      const auto change = static_cast<LineChange>(kind / 5 % 3);
+      events.emplace_back(InjectionRecord{vm, vcpu, retired, 33 + kind, change});
+    }
   }
   return events;
 }
@@ -60,7 +63,13 @@ inline std::vector<InputRecord> sample_inputs() {
           {20, When::Resting, VmId{1}, InterruptInput{VcpuId{1}, 33}},
           {20, When::Same, VmId{0}, MapInput{0x8000'0000, 0x1'0000'0000, 0x1000, 7}},
           {30, When::Stopped, VmId{0}, UnmapInput{0x8000'0000, 0x1000}},
-          {40, When::Stopped, VmId{0}, MemoryInput{0x4000'0000, std::string("\0\1", 2)}}};
+          {40, When::Stopped, VmId{0}, MemoryInput{0x4000'0000, std::string("\0\1", 2)}},
+          {50, When::Stopped, VmId{0}, GrowInput{0x5000'0000, 0x2000, 7}},
+          {50, When::Same, VmId{0}, SuspendInput{}},
+          {60, When::Ended, VmId{0}, ResumeInput{}},
+          {70, When::Stopped, VmId{0}, ResetInput{}},
+          {80, When::Stopped, VmId{0}, ShutdownInput{}},
+          {80, When::Same, VmId{0}, DestroyInput{}}};
 }
 
 inline DigestRecord sample_digest() {

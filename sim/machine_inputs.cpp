@@ -1,0 +1,111 @@
+// What comes to a machine from outside: done, and told to whoever listens.
+#include "sim/machine.h"
+#include "vmm/base/overloaded.h"
+
+namespace retrap {
+
+bool Machine::type(Vm& vm, char byte) {
+  if (!vm.board().receive(byte)) return false;
+  tell(vm, traces::ConsoleInput{std::string(1, byte)});
+  return true;
+}
+
+Result<> Machine::inject(Vm& vm, VcpuId vcpu, std::uint64_t vector) {
+  RETRAP_TRY(vm.inject_interrupt_to_vcpu(vcpu, vector));
+  tell(vm, traces::InterruptInput{vcpu, vector});
+  return {};
+}
+
+Result<> Machine::map(Vm& vm, const traces::MapInput& map) {
+  RETRAP_TRY(
+      vm.map_region(GuestPhys(map.gpa), HostPhys(map.hpa), map.size, MappingFlags(map.flags)));
+  tell(vm, map);
+  return {};
+}
+
+Result<> Machine::unmap(Vm& vm, const traces::UnmapInput& unmap) {
+  RETRAP_TRY(vm.unmap_region(GuestPhys(unmap.gpa), unmap.size));
+  tell(vm, unmap);
+  return {};
+}
+
+Result<> Machine::write_memory(Vm& vm, GuestPhys to, std::string_view bytes) {
+  RETRAP_TRY(vm.memory().write(to, std::as_bytes(std::span(bytes))));
+  // A trace holds it in parts of a size that fits a block.
+  constexpr std::size_t kPart = std::size_t{1} << 19;
+  for (std::size_t at = 0; at < bytes.size(); at += kPart) {
+    tell(vm, traces::MemoryInput{to.wrapping_add(at).raw(), std::string(bytes.substr(at, kPart))});
+  }
+  return {};
+}
+
+Result<> Machine::grow(Vm& vm, const traces::GrowInput& grow) {
+  RETRAP_TRY(vm.grow_memory(GuestPhys(grow.gpa), grow.size, MappingFlags(grow.flags)));
+  tell(vm, grow);
+  return {};
+}
+
+Result<> Machine::suspend(Vm& vm) {
+  RETRAP_TRY(vm.suspend());
+  tell(vm, traces::SuspendInput{});
+  return {};
+}
+
+Result<> Machine::resume(Vm& vm) {
+  RETRAP_TRY(vm.resume());
+  tell(vm, traces::ResumeInput{});
+  return {};
+}
+
+Result<> Machine::shutdown(Vm& vm) {
+  RETRAP_TRY(hypervisor().shutdown(position_of(vm)));
+  tell(vm, traces::ShutdownInput{});
+  return {};
+}
+
+Result<> Machine::reset(Vm& vm, const Images& images) {
+  RETRAP_TRY(hypervisor().reset(position_of(vm)));
+  RETRAP_TRY(vm.load(images));
+  tell(vm, traces::ResetInput{});
+  return {};
+}
+
+Result<> Machine::destroy(Vm& vm) {
+  RETRAP_TRY(hypervisor().destroy(position_of(vm)));
+  tell(vm, traces::DestroyInput{});
+  return {};
+}
+
+Result<> Machine::apply(Vm& vm, const traces::Input& input, const Images* images) {
+  return std::visit(
+      Overloaded{
+          [&](const traces::ConsoleInput& console) -> Result<> {
+            for (const char byte : console.bytes) {
+              if (!type(vm, byte)) {
+                return fail(ErrorCode::Diverged, "the console of vm {} does not take {:#x} now",
+                            index(vm.id()), static_cast<unsigned char>(byte));
+              }
+            }
+            return {};
+          },
+          [&](const traces::InterruptInput& it) { return inject(vm, it.vcpu, it.vector); },
+          [&](const traces::MapInput& it) { return map(vm, it); },
+          [&](const traces::UnmapInput& it) { return unmap(vm, it); },
+          [&](const traces::MemoryInput& it) {
+            return write_memory(vm, GuestPhys(it.gpa), it.bytes);
+          },
+          [&](const traces::SuspendInput&) { return suspend(vm); },
+          [&](const traces::ResumeInput&) { return resume(vm); },
+          [&](const traces::ShutdownInput&) { return shutdown(vm); },
+          [&](const traces::ResetInput&) -> Result<> {
+            if (images != nullptr) return reset(vm, *images);
+            return fail(ErrorCode::Unsupported,
+                        "vm {} is reset, and nobody has said with which images", index(vm.id()));
+          },
+          [&](const traces::DestroyInput&) { return destroy(vm); },
+          [&](const traces::GrowInput& it) { return grow(vm, it); },
+      },
+      input);
+}
+
+}  // namespace retrap
