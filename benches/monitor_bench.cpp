@@ -136,7 +136,7 @@ void BM_SchedulerAnswersAHypercall(benchmark::State& state) {
   auto vm = *Vm::create(host.default_config(1 << 20), host, host);
   if (!hypervisor.adopt(std::move(vm))) std::abort();
   hypervisor.boot_all();
-  Scheduler scheduler(hypervisor, host.clock(), 1, 0);
+  Scheduler scheduler(hypervisor, host.clock(), {});
   constexpr std::uint64_t kTurn = 1000;
   for (auto _ : state) {
     benchmark::DoNotOptimize(scheduler.run(host.clock().retired() + kTurn));

@@ -22,6 +22,8 @@ constexpr std::uint64_t kDefaultMemory = std::uint64_t{16} << 30;
 /// For page tables, beside the RAM of the guests.
 constexpr std::uint64_t kSlack = std::uint64_t{1} << 30;
 constexpr std::uint64_t kMaxMemory = std::uint64_t{1} << 40;
+/// Of instructions: as good as for ever, and far from an overflow.
+constexpr std::uint64_t kLongestMeanTurn = std::uint64_t{1} << 40;
 
 /// Keeps what a guest prints, and passes it on.
 class Console final : public ConsoleSink {
@@ -157,7 +159,13 @@ struct Machine::State {
   std::vector<std::unique_ptr<Console>> consoles;  ///< by position of the VM
   HostDevices devices;
   Hypervisor hypervisor;
-  Scheduler scheduler{hypervisor, clock, options.seed, options.slice};
+  Scheduler scheduler{
+      hypervisor,
+      clock,
+      {.seed = options.seed,
+       .slice = options.slice,
+       .mean_turn = options.mean_turn == 0 ? Scheduler::kMeanTurn
+                                           : std::min(options.mean_turn, kLongestMeanTurn)}};
   MachineObserver* observer = nullptr;  ///< may be null
   bool hears_events = false;            ///< that observer
   std::vector<Observer*> listeners;     ///< never null

@@ -20,6 +20,9 @@ struct MachineOptions {
   /// Stop and resume every so many instructions (0: only where something happens). Changes nothing
   /// that a guest or a digest can see.
   std::uint64_t slice = 0;
+  /// How many instructions a vCPU has on average before it is another's turn, where others want
+  /// one; 0: a number that costs little. The shorter, the more interleavings a run goes through.
+  std::uint64_t mean_turn = 0;
 };
 
 /// Why a run ended. The exit status of `retrap run` follows from it.

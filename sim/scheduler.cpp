@@ -6,13 +6,6 @@
 namespace retrap {
 namespace {
 
-/// A turn is due to end after 100 us of virtual time on average: long enough to pay for the switch.
-constexpr std::uint64_t kShortestTurn = 20'000;
-constexpr std::uint64_t kLongestTurn = 180'000;
-/// How long it then waits for an exit. To stop anywhere else cuts a translated block in two, which
-/// costs as much as some ten thousand instructions.
-constexpr std::uint64_t kGrace = 100'000;
-
 /// Timers may tick for ever at vCPUs that mask them all: after this many in a row that woke nobody,
 /// nothing ever will.
 constexpr std::uint32_t kMaxIdleAlarms = 1'000'000;
@@ -40,7 +33,8 @@ Scheduler::Stop Scheduler::run(std::uint64_t limit) {
       stop_requested_ = false;
       return Stop::Requested;
     }
-    const std::uint64_t forced = slice_ == 0 ? kNever : saturating_add(clock_.retired(), slice_);
+    const std::uint64_t forced =
+        options_.slice == 0 ? kNever : saturating_add(clock_.retired(), options_.slice);
     clock_.set_slice_end(std::min({turn_->end, limit, forced}));
     const AfterExit after = hypervisor_.run(turn_->place, turn_->due);
     const bool over = clock_.retired() >= turn_->end;
@@ -71,9 +65,12 @@ bool Scheduler::begin_turn() {
 Scheduler::Turn Scheduler::draw_turn() {
   const bool is_alone = next_runnable() == last_;
   if (is_alone) return {.place = last_, .due = kNever, .end = kNever};
-  const std::uint64_t length = prng_.between(kShortestTurn, kLongestTurn);
-  const std::uint64_t due = saturating_add(clock_.retired(), length);
-  return {.place = last_, .due = due, .end = saturating_add(due, kGrace)};
+  const std::uint64_t shortest = options_.mean_turn - options_.mean_turn * 4 / 5;
+  const std::uint64_t longest = options_.mean_turn + options_.mean_turn * 4 / 5;
+  const std::uint64_t due = saturating_add(clock_.retired(), prng_.between(shortest, longest));
+  // Then it waits for an exit. To stop anywhere else cuts a translated block in two, which costs as
+  // much as some ten thousand instructions.
+  return {.place = last_, .due = due, .end = saturating_add(due, options_.mean_turn)};
 }
 
 std::optional<Hypervisor::Place> Scheduler::next_runnable() const {

@@ -27,9 +27,18 @@ class Scheduler {
     Requested,  ///< request_stop()
   };
 
-  /// Stops and resumes every `slice` instructions (0: never). The others outlive this.
-  Scheduler(Hypervisor& hypervisor, Clock& clock, std::uint64_t seed, std::uint64_t slice)
-      : hypervisor_(hypervisor), clock_(clock), prng_(seed), slice_(slice) {}
+  /// 100 us of virtual time: long enough to pay for the switch.
+  static constexpr std::uint64_t kMeanTurn = 100'000;
+
+  struct Options {
+    std::uint64_t seed = 1;
+    std::uint64_t slice = 0;  ///< stops and resumes every so many instructions (0: never)
+    std::uint64_t mean_turn = kMeanTurn;  ///< instructions, at least 1
+  };
+
+  /// The others outlive this.
+  Scheduler(Hypervisor& hypervisor, Clock& clock, const Options& options)
+      : hypervisor_(hypervisor), clock_(clock), options_(options), prng_(options.seed) {}
 
   /// Runs until a VM ends, nobody can ever run, or the clock has retired `limit` instructions.
   [[nodiscard]] Stop run(std::uint64_t limit);
@@ -58,8 +67,8 @@ class Scheduler {
 
   Hypervisor& hypervisor_;
   Clock& clock_;
+  Options options_;
   Prng prng_;
-  std::uint64_t slice_;
   Hypervisor::Place last_{.vm = 0, .vcpu = kBootVcpu};
   bool fresh_ = true;  ///< no turn yet: `last_` means nothing
   std::optional<Turn> turn_;

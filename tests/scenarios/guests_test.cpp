@@ -22,6 +22,10 @@ Scenario scenario_of(ArchId arch, std::string_view guest) {
     scenario.max_instructions = 300'000;
   }
   if (guest == "smp") scenario.vcpus = 2;
+  if (guest == "atomics" || guest == "coherence" || guest == "ipis") {
+    scenario.vcpus = 4;
+    scenario.max_instructions = 500'000'000;
+  }
   if (guest == "sleep") scenario.end = StopReason::Deadlocked;
   if (guest == "restart") scenario.end = StopReason::Reset;
   if (guest == "crash") scenario.end = StopReason::Crashed;

@@ -33,7 +33,7 @@ class Journal final : public Observer {
 class Guests {
  public:
   Guests(std::uint32_t vms, std::uint64_t seed, std::uint64_t slice, std::uint32_t vcpus = 1)
-      : scheduler(hypervisor, host.clock(), seed, slice) {
+      : scheduler(hypervisor, host.clock(), {.seed = seed, .slice = slice}) {
     for (std::uint32_t id = 1; id <= vms; ++id) {
       VmConfig config = host.config(0);
       config.id = id;

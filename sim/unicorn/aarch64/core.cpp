@@ -20,7 +20,7 @@ constexpr std::uint64_t kMaxBlock = kPageSize / 4;
 }  // namespace
 
 const RawExit& Core::run(CpuContext& cpu, RawExitHandler& handler) {
-  running_ = &cpu;
+  if (running_ != &cpu) begin_turn(cpu);
   handler_ = &handler;
   Next next = Next::TakeOver;
   while (next != Next::Leave) {
@@ -29,6 +29,13 @@ const RawExit& Core::run(CpuContext& cpu, RawExitHandler& handler) {
     if (next == Next::Exit) next = hand_over();
   }
   return cpu.exit;
+}
+
+// The engine compares values where hardware watches for stores. Whatever another CPU has stored in
+// the meantime, a store-exclusive must fail: as after the ERET that would have brought us here.
+void Core::begin_turn(CpuContext& cpu) {
+  running_ = &cpu;
+  registers(cpu).open_monitor();
 }
 
 // The registers, the tables and the time may be others than when the engine was left.

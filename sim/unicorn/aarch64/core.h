@@ -129,6 +129,7 @@ class Core final : public CodeListener {
   void add_hooks();
   void restore_identity(const CpuContext& cpu);
   // core.cpp
+  void begin_turn(CpuContext& cpu);
   void switch_to(CpuContext& cpu);
   void take_over(CpuContext& cpu);
   Next enter();
@@ -207,7 +208,7 @@ class Core final : public CodeListener {
 
   std::uint64_t limit_ = 0;
   CpuContext* current_ = nullptr;  ///< whose state the engine has
-  CpuContext* running_ = nullptr;  ///< whose turn it is
+  CpuContext* running_ = nullptr;  ///< whose turn it is, or was the latest
   RawExitHandler* handler_ = nullptr;
   std::optional<Next> dealt_with_;  ///< inside the hook that stopped the engine
   int exception_number_ = -1;

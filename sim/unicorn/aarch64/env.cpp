@@ -1,6 +1,8 @@
 // Finds the CPU state of an engine by what was written to it, and checks its layout.
 #include "sim/unicorn/aarch64/env.h"
 
+#include <cstring>
+#include <iterator>
 #include <span>
 
 #include "sim/unicorn/cpu_object.h"
@@ -38,12 +40,14 @@ void write_all(uc_engine* uc, unsigned first) {
         uc_arm64_cp_reg{0, 0, 3, 4, 0, sentinel(first + 36)});  // VPIDR_EL2
   write(uc, UC_ARM64_REG_CP_REG,
         uc_arm64_cp_reg{0, 0, 3, 4, 5, sentinel(first + 37)});  // VMPIDR_EL2
+  write(uc, UC_ARM64_REG_V31, std::array{sentinel(first + 38), sentinel(first + 39)});
 }
 
 bool registers_match(const Env& env, unsigned first) {
   bool same = env.pc == sentinel(first + 32) && env.elr[1] == sentinel(first + 33) &&
               env.sp[0] == sentinel(first + 34) && env.sp[1] == sentinel(first + 35) &&
-              env.vpidr == sentinel(first + 36) && env.vmpidr == sentinel(first + 37);
+              env.vpidr == sentinel(first + 36) && env.vmpidr == sentinel(first + 37) &&
+              env.v31[0] == sentinel(first + 38) && env.v31[1] == sentinel(first + 39);
   for (unsigned i = 0; i < 32; ++i) same = same && env.x[i] == sentinel(first + i);
   return same && env.aarch64 == 1;
 }
@@ -61,6 +65,13 @@ bool pstate_matches(uc_engine* uc, Env& env) {
   return same;
 }
 
+/// Of a new engine. No register reaches the monitor; all around it is zero.
+bool monitor_is_open(const Env& env) {
+  std::uint64_t before = 0;
+  std::memcpy(&before, std::end(env.to_monitor) - sizeof before, sizeof before);
+  return before == 0 && env.exclusive_addr == Env::kNothing && env.exclusive_value == 0;
+}
+
 std::byte* search(uc_engine* uc) {
   write_all(uc, 0);
   std::array<std::uint64_t, 33> wanted{};
@@ -74,6 +85,7 @@ std::string_view mismatch(uc_engine* uc, std::byte* found) {
   write_all(uc, 100);
   Env& env = *reinterpret_cast<Env*>(found);
   if (!registers_match(env, 100)) return "registers";
+  if (!monitor_is_open(env)) return "the exclusive monitor";
   return pstate_matches(uc, env) ? "" : "PSTATE";
 }
 

@@ -46,6 +46,13 @@ struct Env {
   std::uint64_t vmpidr;
   std::byte m_profile[184];
   std::uint32_t syndrome;  ///< of the last exception, as ESR_EL2 would have it
+  std::byte to_vectors[7996];
+  std::uint64_t v31[2];  ///< its lowest 128 bits; the registers are 256 bytes apart
+  std::byte to_monitor[992];
+  std::uint64_t exclusive_addr;  ///< what the exclusive monitor watches: kNothing, or its address
+  std::uint64_t exclusive_value;
+
+  static constexpr std::uint64_t kNothing = ~std::uint64_t{0};
 
   /// In SPSR layout.
   [[nodiscard]] std::uint32_t pstate() const {
@@ -72,6 +79,7 @@ struct Env {
 };
 static_assert(offsetof(Env, pc) == 320 && offsetof(Env, banked_spsr) == 352 &&
               offsetof(Env, daif) == 560 && offsetof(Env, vpidr) == 2824 &&
-              offsetof(Env, syndrome) == 3024);
+              offsetof(Env, syndrome) == 3024 && offsetof(Env, v31) == 11024 &&
+              offsetof(Env, exclusive_addr) == 12032);
 
 }  // namespace retrap::unicorn::aarch64

@@ -38,6 +38,8 @@ class Registers {
   void set_raw_pstate(std::uint32_t value) { env_->set_pstate(value); }
   /// Of the exception that the hook of UC_HOOK_INTR has been called for.
   [[nodiscard]] std::uint32_t syndrome() const { return env_->syndrome; }
+  /// The next store-exclusive fails, unless there is another load-exclusive first.
+  void open_monitor() { env_->exclusive_addr = Env::kNothing; }
   [[nodiscard]] bool in_aarch32() const { return env_->aarch64 == 0; }
 
   [[nodiscard]] Vector v(unsigned index) const {

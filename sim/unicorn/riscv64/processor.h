@@ -134,6 +134,7 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   [[nodiscard]] std::uint64_t operand(const retrap::riscv64::CsrInstruction& access) const;
 
   // The loop.
+  void begin_turn(Hart& hart);
   void take_over();
   [[nodiscard]] Next enter();
   void begin();
@@ -191,7 +192,7 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   std::vector<std::unique_ptr<Hart>> harts_;
   Hart* active_ = nullptr;  ///< never null after make()
 
-  Hart* running_ = nullptr;  ///< whose turn it is
+  Hart* running_ = nullptr;  ///< whose turn it is, or was the latest
   RawExitHandler* handler_ = nullptr;
   std::optional<Next> dealt_with_;             ///< inside the hook that stopped the engine
   std::optional<std::uint64_t> held_enables_;  ///< sie, from that hook until the engine is left

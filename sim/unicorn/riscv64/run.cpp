@@ -19,7 +19,7 @@ constexpr std::uint64_t page_of(std::uint64_t va) {
 }  // namespace
 
 void Processor::run(Hart& hart, RawExitHandler& handler) {
-  running_ = &hart;
+  if (running_ != &hart) begin_turn(hart);
   handler_ = &handler;
   Next next = Next::TakeOver;
   while (next != Next::Leave) {
@@ -30,6 +30,14 @@ void Processor::run(Hart& hart, RawExitHandler& handler) {
     next = enter();
     if (next == Next::Exit) next = hand_over();
   }
+}
+
+// The engine compares values where hardware watches for stores. Whatever another hart has stored in
+// the meantime, an SC must fail.
+void Processor::begin_turn(Hart& hart) {
+  running_ = &hart;
+  activate(hart);
+  env_.load_res = Env::kNoReservation;
 }
 
 // The registers, the tables and the time may be others than when the handler was called.

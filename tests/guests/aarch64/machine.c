@@ -10,6 +10,7 @@ enum : u64 {
   kGicd = 0x08000000,
   kGicr = 0x080a0000,
   kGicrSgi = kGicr + 0x10000,
+  kGicrStride = 0x20000,
   kPsciSystemOff = 0x84000008,
   kPsciSystemReset = 0x84000009,
 };
@@ -50,23 +51,34 @@ void reset(void) {
   hvc(kPsciSystemReset, 0, 0, 0);
 }
 
-void interrupts_init(void) {
-  write32(kGicr + 0x14, read32(kGicr + 0x14) & ~2u);  // GICR_WAKER
-  while (read32(kGicr + 0x14) & 4) {
+/// Where the redistributor of CPU `cpu` has its SGIs and PPIs.
+static u64 private_interrupts(u64 cpu) {
+  return kGicrSgi + cpu * kGicrStride;
+}
+
+/// The redistributor and the CPU interface of this CPU.
+static void interrupts_init_of(u64 cpu) {
+  const u64 waker = kGicr + cpu * kGicrStride + 0x14;
+  write32(waker, read32(waker) & ~2u);
+  while (read32(waker) & 4) {
   }
-  write32(kGicd, 0x12);           // ARE_NS, group 1
-  write32(kGicrSgi + 0x80, ~0u);  // GICR_IGROUPR0: group 1
-  for (u64 at = 0; at < 32; at += 4) write32(kGicrSgi + 0x400 + at, 0xa0a0a0a0);
-  write32(kGicrSgi + 0x100, 1u << kTimerIntid | 1u << kIpiIntid);
-  write32(kGicd + 0x84, ~0u);  // GICD_IGROUPR1
-  write8(kGicd + 0x400 + kUartIntid, 0xa0);
-  write64(kGicd + 0x6000 + 8 * kUartIntid, 0);  // GICD_IROUTER
-  write32(kGicd + 0x104, 1u << (kUartIntid - 32));
+  write32(private_interrupts(cpu) + 0x80, ~0u);  // GICR_IGROUPR0: group 1
+  for (u64 at = 0; at < 32; at += 4) write32(private_interrupts(cpu) + 0x400 + at, 0xa0a0a0a0);
+  write32(private_interrupts(cpu) + 0x100, 1u << kTimerIntid | 1u << kIpiIntid);
   WRITE_SYSTEM_REGISTER("icc_sre_el1", 1);
   __asm__ volatile("isb");
   WRITE_SYSTEM_REGISTER("icc_pmr_el1", 0xff);
   WRITE_SYSTEM_REGISTER("icc_igrpen1_el1", 1);
   barrier();
+}
+
+void interrupts_init(void) {
+  write32(kGicd, 0x12);        // ARE_NS, group 1
+  write32(kGicd + 0x84, ~0u);  // GICD_IGROUPR1
+  write8(kGicd + 0x400 + kUartIntid, 0xa0);
+  write64(kGicd + 0x6000 + 8 * kUartIntid, 0);  // GICD_IROUTER
+  write32(kGicd + 0x104, 1u << (kUartIntid - 32));
+  interrupts_init_of(0);
 }
 
 void device_listen(void) {
@@ -103,6 +115,21 @@ void send_ipi_to_self(void) {
   barrier();
 }
 
+// The target list has 16 CPUs, and the range says which 16.
+void send_ipi(u64 cpu) {
+  __asm__ volatile("dsb ishst" : : : "memory");
+  WRITE_SYSTEM_REGISTER("icc_sgi1r_el1",
+                        (u64)kIpiIntid << 24 | (cpu >> 4) << 44 | 1ul << (cpu & 15));
+  __asm__ volatile("isb");
+}
+
+void send_ipi_to_others(u64 me) {
+  (void)me;
+  __asm__ volatile("dsb ishst" : : : "memory");
+  WRITE_SYSTEM_REGISTER("icc_sgi1r_el1", (u64)kIpiIntid << 24 | 1ul << 40);
+  __asm__ volatile("isb");
+}
+
 void take_interrupt(void);
 void take_interrupt(void) {
   const u64 intid = READ_SYSTEM_REGISTER("icc_iar1_el1") & 0xffffff;
@@ -116,7 +143,7 @@ void take_interrupt(void) {
     WRITE_SYSTEM_REGISTER("cntv_ctl_el0", 0);
     __asm__ volatile("isb");
   } else if (intid == kIpiIntid) {
-    ++ipi_count;
+    ipi_interrupt();
   } else if (intid == kUartIntid) {
     while (!(read32(kUartFlags) & 0x10)) {
       input_byte = (char)read32(kUart);
@@ -134,15 +161,24 @@ void take_interrupt(void) {
 
 enum : u64 { kPsciCpuOff = 0x84000002, kPsciCpuOn = 0xc4000003, kPsciAffinityInfo = 0xc4000004 };
 
-u64 start_second_cpu(u64 stack) {
-  return hvc(kPsciCpuOn, 1, (u64)second_entry, stack);
+u64 cpu_count(void) {
+  u64 count = 1;
+  while (!(read64(kGicr + (count - 1) * kGicrStride + 8) & 1 << 4)) ++count;  // GICR_TYPER.Last
+  return count;
+}
+u64 start_cpu(u64 cpu, u64 stack) {
+  return hvc(kPsciCpuOn, cpu, (u64)cpu_entry, stack);
+}
+void cpu_init(void) {
+  traps_init();
+  interrupts_init_of(READ_SYSTEM_REGISTER("mpidr_el1") & 0xff);
 }
 void stop_this_cpu(void) {
   hvc(kPsciCpuOff, 0, 0, 0);
   for (;;) __asm__ volatile("wfi");
 }
-int second_cpu_is_on(void) {
-  return hvc(kPsciAffinityInfo, 1, 0, 0) == 0;
+int cpu_is_on(u64 cpu) {
+  return hvc(kPsciAffinityInfo, cpu, 0, 0) == 0;
 }
 
 u64 hypercall(u64 number, u64 first, u64 second, u64 third) {
@@ -177,6 +213,17 @@ void sync_code(u64 at, u64 bytes) {
 
 void flush_tlb_page(u64 va) {
   __asm__ volatile("dsb ishst\n tlbi vaae1is, %0\n dsb ish\n isb" : : "r"(va >> 12) : "memory");
+}
+
+void tell_of_code(void) {}
+void context_sync(void) {
+  __asm__ volatile("isb" : : : "memory");
+}
+int can_flush_everywhere(void) {
+  return 1;
+}
+void flush_tlb_page_everywhere(u64 va) {
+  flush_tlb_page(va);
 }
 
 u64 table_entry(u64 table) {

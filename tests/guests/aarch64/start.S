@@ -80,12 +80,12 @@ save_frame:
     add sp, sp, #288
     eret
 
-// A second CPU: x0 is its stack.
-    .globl second_entry
-second_entry:
+// Another CPU: x0 is its stack.
+    .globl cpu_entry
+cpu_entry:
     mov sp, x0
     mov x29, xzr
-    bl second_main
+    bl cpu_main
     brk #0
 
     .macro save_callee

@@ -18,7 +18,7 @@ static void take_turns(u64 me) {
   }
 }
 
-void second_main(void) {
+void cpu_main(void) {
   second_is_up = 1;
   take_turns(1);
   stop_this_cpu();
@@ -26,12 +26,12 @@ void second_main(void) {
 
 void guest_main(void) {
   check("one CPU is up", second_is_up, 0);
-  check("the second is started", start_second_cpu((u64)second_stack + sizeof second_stack), 0);
+  check("the second is started", start_cpu(1, (u64)second_stack + sizeof second_stack), 0);
   take_turns(0);
   while (turn != 0) {
   }
   check("both have had their turns", count, 2 * kRounds);
-  while (second_cpu_is_on()) {
+  while (cpu_is_on(1)) {
   }
   check("the second is up", second_is_up, 1);
 }

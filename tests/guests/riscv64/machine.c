@@ -10,6 +10,8 @@ enum : u64 {
   kDeviceLine = 11,
   kSbiTime = 0x54494d45,
   kSbiIpi = 0x735049,
+  kSbiHsm = 0x48534d,
+  kSbiRemoteFence = 0x52464e43,
   kSbiReset = 0x53525354,
   kHypercallExtension = 0x485643,
 };
@@ -88,14 +90,23 @@ void send_ipi_to_self(void) {
   sbi(kSbiIpi, 0, 1, boot_hart, 0);
 }
 
+void send_ipi(u64 cpu) {
+  sbi(kSbiIpi, 0, 1, cpu, 0);
+}
+
+void send_ipi_to_others(u64 me) {
+  const u64 all = ~0ul >> (64 - cpu_count());
+  sbi(kSbiIpi, 0, all & ~(1ul << me), 0, 0);
+}
+
 void take_interrupt(u64 cause);
 void take_interrupt(u64 cause) {
   if (cause == kTimer) {
     ++timer_ticks;
     sbi(kSbiTime, 0, ~0ul, 0, 0);
   } else if (cause == kSoftware) {
-    ++ipi_count;
-    __asm__ volatile("csrci sip, 2");
+    __asm__ volatile("csrci sip, 2" : : : "memory");
+    ipi_interrupt();
   } else if (cause == kExternal) {
     const u32 source = read32(kPlicContext + 0x1000 * context() + 4);
     if (source == kUartSource) {
@@ -114,20 +125,25 @@ void take_interrupt(u64 cause) {
   }
 }
 
-enum : u64 { kSbiHsm = 0x48534d };
-
-static u64 other_hart(void) {
-  return 1 - boot_hart;
+u64 cpu_count(void) {
+  u64 count = 1;
+  while (sbi(kSbiHsm, 2, count, 0, 0).error == 0) ++count;
+  return count;
 }
-u64 start_second_cpu(u64 stack) {
-  return sbi(kSbiHsm, 0, other_hart(), (u64)second_entry, stack).error;
+u64 start_cpu(u64 cpu, u64 stack) {
+  return sbi(kSbiHsm, 0, cpu, (u64)cpu_entry, stack).error;
+}
+void cpu_init(void) {
+  traps_init();
+  sbi(kSbiTime, 0, ~0ul, 0, 0);
+  WRITE_CSR("sie", 1 << kSoftware | 1 << kTimer | 1 << kExternal);
 }
 void stop_this_cpu(void) {
   sbi(kSbiHsm, 1, 0, 0, 0);
   for (;;) __asm__ volatile("wfi");
 }
-int second_cpu_is_on(void) {
-  return sbi(kSbiHsm, 2, other_hart(), 0, 0).value != 1;
+int cpu_is_on(u64 cpu) {
+  return sbi(kSbiHsm, 2, cpu, 0, 0).value != 1;
 }
 
 u64 hypercall(u64 number, u64 first, u64 second, u64 third) {
@@ -153,6 +169,28 @@ void sync_code(u64 at, u64 bytes) {
 
 void flush_tlb_page(u64 va) {
   __asm__ volatile("sfence.vma %0, zero" : : "r"(va) : "memory");
+}
+
+// Every hart: a mask base of all ones.
+void tell_of_code(void) {
+  __asm__ volatile("fence rw, rw" : : : "memory");
+  sbi(kSbiRemoteFence, 0, 0, ~0ul, 0);
+}
+void context_sync(void) {}
+int can_flush_everywhere(void) {
+  return 1;
+}
+void flush_tlb_page_everywhere(u64 va) {
+  register u64 a0 __asm__("a0") = 0;
+  register u64 a1 __asm__("a1") = ~0ul;
+  register u64 a2 __asm__("a2") = va;
+  register u64 a3 __asm__("a3") = kPage;
+  register u64 a6 __asm__("a6") = 1;
+  register u64 a7 __asm__("a7") = kSbiRemoteFence;
+  __asm__ volatile("fence rw, rw\n ecall"
+                   : "+r"(a0), "+r"(a1)
+                   : "r"(a2), "r"(a3), "r"(a6), "r"(a7)
+                   : "memory");
 }
 
 u64 table_entry(u64 table) {

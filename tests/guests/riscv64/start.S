@@ -69,12 +69,13 @@ to_kernel:
     ld sp, 16(sp)
     sret
 
-# A second hart: a1 is its stack.
-    .globl second_entry
-second_entry:
+# Another hart: a1 is its stack.
+    .globl cpu_entry
+cpu_entry:
+    csrw sscratch, zero
     mv sp, a1
     li s0, 0
-    call second_main
+    call cpu_main
     ebreak
 
     .macro save_callee

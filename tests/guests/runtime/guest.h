@@ -90,6 +90,8 @@ extern u64 system_calls;
 
 // Stage 1. The first 4 GiB are mapped to themselves, for the kernel only.
 void paging_enable(void);
+/// For a CPU that was started when paging was on.
+void paging_join(void);
 /// `access` of kRead, kWrite, kExecute, kUser.
 void map_page(u64 va, u64 pa, u64 access);
 void unmap_page(u64 va);
@@ -99,6 +101,8 @@ u64 new_page(void);
 // Interrupts: counted, nothing else.
 extern volatile u64 timer_ticks;
 extern volatile u64 ipi_count;
+/// Called for each interrupt that a CPU sends. May be null.
+extern void (*ipi_handler)(void);
 extern volatile u64 input_count;
 extern volatile char input_byte;
 extern volatile u64 device_count;

@@ -29,22 +29,42 @@ void timer_arm(u64 microseconds);
 /// The timer's interrupt waits to be taken.
 int timer_pending(void);
 void send_ipi_to_self(void);
+/// To the CPU with this number.
+void send_ipi(u64 cpu);
+/// To all but `me`, which sends it.
+void send_ipi_to_others(u64 me);
+/// What the machine calls for such an interrupt.
+void ipi_interrupt(void);
 
 /// Hypercall `number`: the result as the architecture returns it.
 u64 hypercall(u64 number, u64 first, u64 second, u64 third);
 u64 hypercall4(u64 number, u64 first, u64 second, u64 third, u64 fourth);
 
-// A second CPU. `second_main` of the program runs on it; 0: it was started.
-u64 start_second_cpu(u64 stack);
+// More CPUs. The one that boots is number 0.
+u64 cpu_count(void);
+/// CPU `cpu` goes to cpu_main() of the program, with this stack; 0: it was started.
+u64 start_cpu(u64 cpu, u64 stack);
 [[noreturn]] void stop_this_cpu(void);
-int second_cpu_is_on(void);
-void second_main(void);
-void second_entry(void);
+int cpu_is_on(u64 cpu);
+void cpu_main(void);
+void cpu_entry(void);
+/// On a CPU that was started: its traps and interrupts, as traps_init() and interrupts_init().
+void cpu_init(void);
 static inline void memory_barrier(void);
 
 /// Makes code that was written at `at` safe to run.
 void sync_code(u64 at, u64 bytes);
 void flush_tlb_page(u64 va);
+
+// What other CPUs have to do, or to be told, when something was changed that is not only data.
+/// Tells the others of code that was written here; each still has to call context_sync().
+void tell_of_code(void);
+/// Before this CPU runs code that another has written.
+void context_sync(void);
+/// Whether flush_tlb_page_everywhere() reaches the other CPUs. Else they must be interrupted, and
+/// each has to call flush_tlb_page().
+int can_flush_everywhere(void);
+void flush_tlb_page_everywhere(u64 va);
 
 // How a stage-1 table looks.
 enum : u64 { kTableLevels = TABLE_LEVELS };

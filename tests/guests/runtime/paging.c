@@ -61,6 +61,10 @@ void paging_enable(void) {
   use_tables(root);
 }
 
+void paging_join(void) {
+  use_tables(root);
+}
+
 u64 in_user_mode(u64 (*function)(u64), u64 argument) {
   last_trap.kind = kNoTrap;
   const u64 stack = kUserStack + kStackPages * kPage - 16;

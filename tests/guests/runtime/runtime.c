@@ -6,6 +6,7 @@ u64 system_calls;
 u64 escape_stack;
 volatile u64 timer_ticks;
 volatile u64 ipi_count;
+void (*ipi_handler)(void);
 volatile u64 input_count;
 volatile char input_byte;
 volatile u64 device_count;
@@ -154,8 +155,13 @@ void device_interrupt(void) {
   if (device_handler) device_handler();
 }
 
+void ipi_interrupt(void) {
+  __atomic_fetch_add(&ipi_count, 1, __ATOMIC_RELAXED);
+  if (ipi_handler) ipi_handler();
+}
+
 /// For programs that have one CPU.
-__attribute__((weak)) void second_main(void) {
+__attribute__((weak)) void cpu_main(void) {
   stop_this_cpu();
 }
 

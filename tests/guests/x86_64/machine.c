@@ -51,6 +51,11 @@ static void apic_write(u64 at, u32 value) {
   write32(kLocalApic + at, value);
 }
 
+static void apic_init(void) {
+  apic_write(0x80, 0);
+  apic_write(kApicSpurious, 0x100 | kSpuriousVector);
+}
+
 void interrupts_init(void) {
   out8(kPicCommand1, 0x11);
   out8(kPicData1, kPicBase);
@@ -62,8 +67,7 @@ void interrupts_init(void) {
   out8(kPicData2, 1);
   out8(kPicData1, 0xee);  // the PIT and COM1
   out8(kPicData2, 0xff);
-  apic_write(0x80, 0);
-  apic_write(kApicSpurious, 0x100 | kSpuriousVector);
+  apic_init();
   apic_write(0x350, 0x700);  // LINT0: the PIC
 }
 
@@ -100,38 +104,72 @@ void send_ipi_to_self(void) {
   apic_write(kApicIcr, 0x40000 | kIpiVector);
 }
 
-extern u8 second_entry_end[];
+extern u8 cpu_entry_end[];
 
-static void send_to_second(u32 command) {
-  apic_write(kApicIcr + 0x10, 1u << 24);
+static void send_to(u64 cpu, u32 command) {
+  apic_write(kApicIcr + 0x10, (u32)cpu << 24);
   apic_write(kApicIcr, command);
   while (read32(kLocalApic + kApicIcr) & 1 << 12) {
   }
 }
 
-u64 start_second_cpu(u64 stack) {
+void send_ipi(u64 cpu) {
+  send_to(cpu, kIpiVector);
+}
+
+void send_ipi_to_others(u64 me) {
+  (void)me;
+  apic_write(kApicIcr, 0xc0000 | kIpiVector);
+}
+
+static void cpuid(u32 leaf, u32 level, u32* registers) {
+  __asm__ volatile("cpuid"
+                   : "=a"(registers[0]), "=b"(registers[1]), "=c"(registers[2]), "=d"(registers[3])
+                   : "a"(leaf), "c"(level)
+                   : "memory");
+}
+
+u64 cpu_count(void) {
+  u32 registers[4];
+  cpuid(0xb, 1, registers);
+  return registers[1];
+}
+
+static volatile u8 cpu_is_off[256];
+
+// One after another: they have one place to find their stacks.
+u64 start_cpu(u64 cpu, u64 stack) {
   enum : u64 { kTrampoline = 0x8000 };
-  const u8* const code = (const u8*)second_entry;
-  for (u64 i = 0; code + i < second_entry_end; ++i) write8(kTrampoline + i, code[i]);
+  const u8* const code = (const u8*)cpu_entry;
+  for (u64 i = 0; code + i < cpu_entry_end; ++i) write8(kTrampoline + i, code[i]);
   u64 cr3;
   __asm__ volatile("mov %%cr3, %0" : "=r"(cr3));
   write64(kTrampoline + 0xf00, cr3);
   write64(kTrampoline + 0xf08, stack);
+  cpu_is_off[cpu] = 0;
   apic_write(kApicSpurious, 0x100 | kSpuriousVector);
-  send_to_second(0xc500);  // INIT
-  send_to_second(0x8500);
-  send_to_second(0x0600 | kTrampoline >> 12);  // start-up
-  send_to_second(0x0600 | kTrampoline >> 12);
+  send_to(cpu, 0xc500);  // INIT
+  send_to(cpu, 0x8500);
+  send_to(cpu, 0x0600 | kTrampoline >> 12);  // start-up
+  send_to(cpu, 0x0600 | kTrampoline >> 12);
+  while (read64(kTrampoline + 0xf08) != 0) {
+  }
   return 0;
 }
 
-static volatile u64 second_is_off;
+void cpu_init(void) {
+  cpu_traps_init();
+  apic_init();
+}
+
 void stop_this_cpu(void) {
-  second_is_off = 1;
+  u32 registers[4];
+  cpuid(1, 0, registers);
+  cpu_is_off[registers[1] >> 24] = 1;
   for (;;) __asm__ volatile("cli; hlt");
 }
-int second_cpu_is_on(void) {
-  return second_is_off == 0;
+int cpu_is_on(u64 cpu) {
+  return cpu_is_off[cpu] == 0;
 }
 
 u64 hypercall4(u64 number, u64 first, u64 second, u64 third, u64 fourth) {
@@ -147,11 +185,23 @@ u64 hypercall(u64 number, u64 first, u64 second, u64 third) {
   return hypercall4(number, first, second, third, 0);
 }
 
+void context_sync(void) {
+  u32 registers[4];
+  cpuid(0, 0, registers);
+}
+
 void sync_code(u64 at, u64 bytes) {
   (void)at;
   (void)bytes;
-  u32 leaf = 0;
-  __asm__ volatile("cpuid" : "+a"(leaf) : : "rbx", "rcx", "rdx", "memory");
+  context_sync();
+}
+
+void tell_of_code(void) {}
+int can_flush_everywhere(void) {
+  return 0;
+}
+void flush_tlb_page_everywhere(u64 va) {
+  flush_tlb_page(va);
 }
 
 void flush_tlb_page(u64 va) {
@@ -204,7 +254,7 @@ int handle_interrupt(struct trap_frame* frame) {
     device_interrupt();
     out8(kPicCommand1, 0x20);
   } else if (frame->vector == kIpiVector) {
-    ++ipi_count;
+    ipi_interrupt();
     apic_write(kApicEoi, 0);
   } else {
     ++strange_interrupts;

@@ -86,20 +86,20 @@ syscall_entry:
     pushq $0x100
     jmp save_frame
 
-# A second CPU starts in real mode at 0x8000, where this is copied to; 0x8f00 holds CR3 and a stack.
-    .globl second_entry, second_entry_end
+# Another CPU starts in real mode at 0x8000, where this is copied to; 0x8f00 holds CR3 and a stack.
+    .globl cpu_entry, cpu_entry_end
     .code16
-second_entry:
+cpu_entry:
     cli
     xorw %ax, %ax
     movw %ax, %ds
-    lgdtl 0x8000 + (second_gdtr - second_entry)
+    lgdtl 0x8000 + (cpu_gdtr - cpu_entry)
     movl %cr0, %eax
     orl $1, %eax
     movl %eax, %cr0
-    ljmpl $0x08, $(0x8000 + (second_protected - second_entry))
+    ljmpl $0x08, $(0x8000 + (cpu_protected - cpu_entry))
     .code32
-second_protected:
+cpu_protected:
     movw $0x10, %ax
     movw %ax, %ds
     movw %ax, %ss
@@ -114,21 +114,22 @@ second_protected:
     movl %cr0, %eax
     orl $0x80010000, %eax
     movl %eax, %cr0
-    ljmpl $0x18, $(0x8000 + (second_long - second_entry))
+    ljmpl $0x18, $(0x8000 + (cpu_long - cpu_entry))
     .code64
-second_long:
+cpu_long:
     movq 0x8f08, %rsp
+    movq $0, 0x8f08
     xorl %ebp, %ebp
-    movabsq $second_main, %rax
+    movabsq $cpu_main, %rax
     callq *%rax
     ud2
     .balign 8
-second_gdt:
+cpu_gdt:
     .quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00af9b000000ffff
-second_gdtr:
+cpu_gdtr:
     .word 31
-    .long 0x8000 + (second_gdt - second_entry)
-second_entry_end:
+    .long 0x8000 + (cpu_gdt - cpu_entry)
+cpu_entry_end:
 
     .macro save_callee
     pushq %rbx

@@ -33,12 +33,6 @@ static struct task_state task;
 static u8 trap_stack[0x4000] __attribute__((aligned(16)));
 
 static void load_descriptors(void) {
-  const u64 base = (u64)&task;
-  descriptors[6] =
-      (sizeof task - 1) | (base & 0xffffff) << 16 | 0x89ul << 40 | (base >> 24 & 0xff) << 56;
-  descriptors[7] = base >> 32;
-  task.stacks[0] = (u64)trap_stack + sizeof trap_stack;
-  task.io_map = sizeof task;
   const struct table_register table = {sizeof descriptors - 1, (u64)descriptors};
   __asm__ volatile(
       "lgdt %0\n"
@@ -50,26 +44,45 @@ static void load_descriptors(void) {
       "movl %%eax, %%ds\n"
       "movl %%eax, %%es\n"
       "movl %%eax, %%ss\n"
-      "movl $0x30, %%eax\n"
-      "ltr %%ax\n"
       :
       : "m"(table)
       : "rax", "memory");
 }
 
+/// Handlers run on the stack of what they interrupt: only the CPU that has a user mode needs a TSS.
+static void load_task(void) {
+  const u64 base = (u64)&task;
+  descriptors[6] =
+      (sizeof task - 1) | (base & 0xffffff) << 16 | 0x89ul << 40 | (base >> 24 & 0xff) << 56;
+  descriptors[7] = base >> 32;
+  task.stacks[0] = (u64)trap_stack + sizeof trap_stack;
+  task.io_map = sizeof task;
+  __asm__ volatile("ltr %0" : : "r"((u16)0x30) : "memory");
+}
+
+static void load_vectors(void) {
+  const struct table_register table = {sizeof interrupt_table - 1, (u64)interrupt_table};
+  __asm__ volatile("lidt %0" : : "m"(table));
+  u64 cr4;
+  __asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
+  __asm__ volatile("mov %0, %%cr4" : : "r"(cr4 | 1 << 6));  // machine checks
+}
+
+void cpu_traps_init(void) {
+  load_descriptors();
+  load_vectors();
+}
+
 void traps_init(void) {
   load_descriptors();
+  load_task();
   for (u64 vector = 0; vector < 256; ++vector) {
     const u64 stub = (u64)vector_stubs + 16 * vector;
     const u8 type = vector == 3 || vector == kSystemCallGate ? 0xee : 0x8e;
     interrupt_table[vector] =
         (struct gate){(u16)stub, 0x10, 0, type, (u16)(stub >> 16), (u32)(stub >> 32), 0};
   }
-  const struct table_register table = {sizeof interrupt_table - 1, (u64)interrupt_table};
-  __asm__ volatile("lidt %0" : : "m"(table));
-  u64 cr4;
-  __asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
-  __asm__ volatile("mov %0, %%cr4" : : "r"(cr4 | 1 << 6));  // machine checks
+  load_vectors();
   write_msr(0xc0000080, read_msr(0xc0000080) | 1);          // EFER.SCE
   write_msr(0xc0000081, 0x10ul << 32 | 0x1bul << 48);       // STAR
   write_msr(0xc0000082, (u64)syscall_entry);                // LSTAR

@@ -21,3 +21,6 @@ struct gate {
 };
 
 extern struct gate interrupt_table[256];
+
+/// The tables of the CPU that booted, for another one.
+void cpu_traps_init(void);

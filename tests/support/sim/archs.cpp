@@ -1,6 +1,8 @@
 // The architectures that the simulator has.
 #include "tests/support/sim/archs.h"
 
+#include <utility>
+
 #include "tests/guests/embedded.h"
 
 namespace retrap::test {
@@ -19,7 +21,7 @@ std::string arch_name(const ::testing::TestParamInfo<ArchId>& info) {
 }
 
 Result<GuestOnAMachine> machine_with(ArchId arch, std::string_view name,
-                                     const MachineOptions& options) {
+                                     const MachineOptions& options, std::uint32_t vcpus) {
   constexpr std::uint64_t kMemory = std::uint64_t{16} << 20;
   GuestOnAMachine result;
   RETRAP_TRY(result.machine, Machine::create(options));
@@ -31,7 +33,9 @@ Result<GuestOnAMachine> machine_with(ArchId arch, std::string_view name,
   Images images;
   RETRAP_TRY(images.kernel,
              Image::parse(std::string(name), {guest->elf.begin(), guest->elf.end()}, arch));
-  RETRAP_TRY(result.vm, result.machine->add_vm(architecture->default_config(kMemory), images));
+  VmConfig config = architecture->default_config(kMemory);
+  config.cpu_num = vcpus;
+  RETRAP_TRY(result.vm, result.machine->add_vm(std::move(config), images));
   return result;
 }
 

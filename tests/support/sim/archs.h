@@ -17,12 +17,13 @@ namespace retrap::test {
 
 [[nodiscard]] std::string arch_name(const ::testing::TestParamInfo<ArchId>& info);
 
-/// A machine with the built-in guest `name` on the standard board.
+/// A machine with the built-in guest `name` on the standard board, with `vcpus` vCPUs.
 struct GuestOnAMachine {
   std::unique_ptr<Machine> machine;
   Vm* vm = nullptr;
 };
 [[nodiscard]] Result<GuestOnAMachine> machine_with(ArchId arch, std::string_view name,
-                                                   const MachineOptions& options = {});
+                                                   const MachineOptions& options = {},
+                                                   std::uint32_t vcpus = 1);
 
 }  // namespace retrap::test

@@ -1,0 +1,51 @@
+// Runs a guest of the memory-model suite and reads its console.
+#include "tests/smp/run.h"
+
+#include <fmt/format.h>
+
+#include <sstream>
+
+#include "tests/support/sim/archs.h"
+
+namespace retrap::test {
+namespace {
+
+constexpr std::array<std::uint64_t, 4> kMeanTurns = {0, 40, 500, 7000};
+/// The longest run that is right takes a tenth of it.
+constexpr std::uint64_t kMaxInstructions = 4'000'000'000;
+
+}  // namespace
+
+std::string SmpOutcome::complaint() const {
+  if (report.reason != StopReason::PoweredOff) {
+    return fmt::format("{} {}\n{}", to_string(report.reason), report.detail, console);
+  }
+  std::istringstream lines(console);
+  std::size_t good = 0;
+  for (std::string line; std::getline(lines, line); ++good) {
+    if (!line.starts_with("ok ")) return line;
+  }
+  return good < 3 ? "it says nothing" : "";
+}
+
+std::uint64_t mean_turn_of(const SmpRun& run) {
+  return kMeanTurns[run.seed % kMeanTurns.size()];
+}
+
+Result<SmpOutcome> make_smp_run(const SmpRun& run) {
+  const MachineOptions options{
+      .seed = run.seed, .slice = run.slice, .mean_turn = mean_turn_of(run)};
+  RETRAP_TRY(const auto guest, machine_with(run.arch, run.guest, options, run.vcpus));
+  SmpOutcome outcome;
+  outcome.report = guest.machine->run(kMaxInstructions);
+  outcome.console = guest.machine->console_of(*guest.vm);
+  outcome.digest = guest.machine->digest();
+  return outcome;
+}
+
+std::string to_string(const SmpRun& run) {
+  return fmt::format("{} {}, {} vCPUs, seed {}, slice {}", to_string(run.arch), run.guest,
+                     run.vcpus, run.seed, run.slice);
+}
+
+}  // namespace retrap::test

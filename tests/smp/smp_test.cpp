@@ -1,0 +1,85 @@
+// Guests whose CPUs share memory find what their architectures promise, and find it again.
+#include <gtest/gtest.h>
+
+#include <ostream>
+#include <vector>
+
+#include "tests/smp/run.h"
+#include "tests/support/sim/archs.h"
+
+namespace retrap::test {
+namespace {
+
+std::vector<SmpRun> runs_of(std::uint32_t vcpus, std::uint64_t seeds) {
+  std::vector<SmpRun> runs;
+  for (const ArchId arch : available_archs()) {
+    for (const std::string_view guest : kSmpGuests) {
+      for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+        runs.push_back({.arch = arch, .guest = guest, .vcpus = vcpus, .seed = seed});
+      }
+    }
+  }
+  return runs;
+}
+
+class MemoryModel : public ::testing::TestWithParam<std::uint32_t> {};
+
+TEST_P(MemoryModel, HoldsFromEverySeed) {
+  for (const SmpRun& run : runs_of(GetParam(), 8)) {
+    SCOPED_TRACE(to_string(run));
+
+    const auto outcome = make_smp_run(run);
+
+    ASSERT_TRUE(outcome) << outcome.error().message;
+    EXPECT_EQ(outcome->complaint(), "");
+  }
+}
+
+TEST_P(MemoryModel, HoldsInTheSameWayWhereverTheRunIsStopped) {
+  for (SmpRun run : runs_of(GetParam(), 2)) {
+    const auto first = make_smp_run(run);
+    ASSERT_TRUE(first) << first.error().message;
+    for (const std::uint64_t slice : {0u, 3011u}) {
+      run.slice = slice;
+      SCOPED_TRACE(to_string(run));
+
+      const auto again = make_smp_run(run);
+
+      ASSERT_TRUE(again) << again.error().message;
+      EXPECT_EQ(again->digest, first->digest);
+      EXPECT_EQ(again->console, first->console);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, MemoryModel, ::testing::Values(1, 2, 4),
+                         [](const auto& param) { return std::to_string(param.param) + "Vcpus"; });
+
+TEST(MemoryModelSuite, RunsOnAsManyVcpusAsAVmMayHave) {
+  for (const SmpRun& run : runs_of(kMaxVcpus, 1)) {
+    SCOPED_TRACE(to_string(run));
+
+    const auto outcome = make_smp_run(run);
+
+    ASSERT_TRUE(outcome) << outcome.error().message;
+    EXPECT_EQ(outcome->complaint(), "");
+  }
+}
+
+TEST(MemoryModelSuite, GoesThroughOtherInterleavingsFromAnotherSeed) {
+  for (const ArchId arch : available_archs()) {
+    const SmpRun one{.arch = arch, .guest = "atomics", .vcpus = 4, .seed = 1};
+    SmpRun other = one;
+    other.seed = 5;
+    ASSERT_EQ(mean_turn_of(one), mean_turn_of(other));
+
+    const auto first = make_smp_run(one);
+    const auto second = make_smp_run(other);
+
+    ASSERT_TRUE(first && second);
+    EXPECT_NE(first->digest, second->digest) << to_string(arch);
+  }
+}
+
+}  // namespace
+}  // namespace retrap::test
