@@ -239,6 +239,10 @@ Architecture* Machine::architecture(ArchId arch) {
   return architecture.get();
 }
 
+std::uint64_t Machine::seed() const {
+  return state_->options.seed;
+}
+
 HostDevices* Machine::host_devices() {
   return &state_->devices;
 }

@@ -56,6 +56,7 @@ class Machine final : public Hal {
   [[nodiscard]] Clock& clock() override;
   /// Valid until the first VM is added: its configuration may still move the host's memory.
   [[nodiscard]] Architecture* architecture(ArchId arch) override;
+  [[nodiscard]] std::uint64_t seed() const override;
   [[nodiscard]] HostDevices* host_devices() override;
 
   /// A device of the simulated host, outside its memory: a VM whose configuration passes its

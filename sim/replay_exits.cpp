@@ -41,14 +41,18 @@ class RecordedBoard final : public Board {
 /// A host whose architecture makes such boards.
 class RecordedHost final : public Hal, public Architecture, public ConsoleSink {
  public:
-  RecordedHost(HostRam ram, ArchId arch, ExitReplayBoard board, EventFeed& feed)
-      : ram_(std::move(ram)), memory_(HostPhys(0x1'0000'0000), ram_.bytes()), feed_(feed) {
+  RecordedHost(HostRam ram, ArchId arch, ExitReplayBoard board, EventFeed& feed, std::uint64_t seed)
+      : ram_(std::move(ram)),
+        memory_(HostPhys(0x1'0000'0000), ram_.bytes()),
+        feed_(feed),
+        seed_(seed) {
     if (board == ExitReplayBoard::Recorded) real_ = make_architecture(arch, memory_, clock_);
     if (real_ == nullptr) real_ = std::make_unique<scripted::ScriptedArchitecture>(arch);
   }
 
   Frames& frames() override { return frames_; }
   Clock& clock() override { return clock_; }
+  [[nodiscard]] std::uint64_t seed() const override { return seed_; }
   Architecture* architecture(ArchId arch) override { return arch == id() ? this : nullptr; }
   [[nodiscard]] ArchId id() const override { return real_->id(); }
   [[nodiscard]] const PageTableFormat& page_table_format() const override {
@@ -72,6 +76,7 @@ class RecordedHost final : public Hal, public Architecture, public ConsoleSink {
   Frames frames_{memory_};
   Clock clock_;
   EventFeed& feed_;
+  std::uint64_t seed_;
   std::unique_ptr<Architecture> real_;
 };
 
@@ -215,7 +220,7 @@ Result<ExitReplayReport> replay_exits(const traces::Reader& trace, const VmConfi
   constexpr std::uint64_t kMemory = std::uint64_t{16} << 30;
   RETRAP_TRY(HostRam ram, HostRam::map(kMemory));
   EventFeed feed(trace);
-  RecordedHost host(std::move(ram), config.arch, board, feed);
+  RecordedHost host(std::move(ram), config.arch, board, feed, trace.header().seed);
   VmConfig lazy = config;
   lazy.populate = Populate::Lazy;
   RETRAP_TRY(auto vm, Vm::create(std::move(lazy), host, host));

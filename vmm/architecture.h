@@ -9,6 +9,7 @@
 #include "vmm/bus.h"
 #include "vmm/config.h"
 #include "vmm/console.h"
+#include "vmm/dma.h"
 #include "vmm/image.h"
 
 namespace retrap {
@@ -21,6 +22,8 @@ struct VmParts {
   Bus& ports;
   Bus& sysregs;
   ConsoleSink& console;
+  Dma& dma;
+  std::uint64_t seed = 1;  ///< of this VM
 };
 
 /// The line that a device is wired to: none where the VM has interrupt_mode no_irq. Timers of the

@@ -16,6 +16,8 @@ class Hal {
   [[nodiscard]] virtual Clock& clock() = 0;
   /// Null where the host has no virtualization hardware for `arch`.
   [[nodiscard]] virtual Architecture* architecture(ArchId arch) = 0;
+  /// Decides what is left to chance: the bytes of entropy devices.
+  [[nodiscard]] virtual std::uint64_t seed() const { return 1; }
   /// What it can pass through beside its memory; null where there is nothing.
   [[nodiscard]] virtual HostDevices* host_devices() { return nullptr; }
 };

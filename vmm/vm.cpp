@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "vmm/base/check.h"
+#include "vmm/base/prng.h"
 #include "vmm/passthrough.h"
 #include "vmm/vm_memory.h"
 
@@ -23,6 +24,11 @@ Result<> check(const VmConfig& config, const Architecture* architecture) {
                 to_string(config.arch));
   }
   return {};
+}
+
+/// Another for every VM, and for every seed of the host.
+std::uint64_t seed_of(const Hal& hal, VmId id) {
+  return SplitMix64(SplitMix64(hal.seed()).next() ^ index(id)).next();
 }
 
 /// Devices of the host are known by the id of who has them.
@@ -53,6 +59,7 @@ Vm::~Vm() {
 // The bus that they are on goes before the host has its devices back.
 void Vm::drop_parts() {
   if (!is_built()) return;
+  dma_.attach(nullptr);
   parts_.reset();
   if (HostDevices* const devices = hal_.host_devices()) devices->release(id());
 }
@@ -72,6 +79,7 @@ Result<> Vm::build() {
   RETRAP_TRY(AddressSpace memory,
              AddressSpace::make(architecture->page_table_format(), hal_.frames(), id()));
   parts_ = std::make_unique<Parts>(std::move(memory), clock_);
+  dma_.attach(&parts_->memory);
   RETRAP_TRY(map_placed_memory(config_, parts_->memory));
   RETRAP_TRY(plug_board(*architecture));
   RETRAP_TRY(pass_through(config_, {.memory = parts_->memory,
@@ -89,7 +97,9 @@ Result<> Vm::plug_board(Architecture& architecture) {
                                                               .mmio = parts_->mmio,
                                                               .ports = parts_->ports,
                                                               .sysregs = parts_->sysregs,
-                                                              .console = console_}));
+                                                              .console = console_,
+                                                              .dma = dma_,
+                                                              .seed = seed_of(hal_, id())}));
   board().interrupts().set_cpu_line_sink(this);
   parts_->vcpus.reserve(config_.cpu_num);
   for (std::uint32_t id = 0; id < config_.cpu_num; ++id) {

@@ -164,6 +164,9 @@ class Vm final : private CpuLineSink {
   [[nodiscard]] Bus& ports() { return parts().ports; }
   [[nodiscard]] Bus& sysregs() { return parts().sysregs; }
   [[nodiscard]] Board& board() { return *parts().board; }
+  /// What devices access memory through, those of the embedder, too. Stays where it is over resets;
+  /// refuses everything where there are no parts. Its counters begin anew with the parts.
+  [[nodiscard]] GuestDma& dma() { return dma_; }
   [[nodiscard]] Frames& frames() { return hal_.frames(); }
   [[nodiscard]] const VmStatistics& statistics() const { return statistics_; }
 
@@ -253,6 +256,7 @@ class Vm final : private CpuLineSink {
   ConsoleSink& console_;
   LifeCycle life_;
   IvcWindow ivc_window_;
+  GuestDma dma_;
   std::unique_ptr<Parts> parts_;  ///< null where there are none
   std::vector<Plugged> plugged_;
   VmStatistics statistics_;

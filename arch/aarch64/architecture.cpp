@@ -76,6 +76,10 @@ class Aarch64Architecture final : public Architecture {
       problems.push_back(fmt::format("devices.emu_devices: irq {} of the console is no SPI ({}-{})",
                                      map.uart_intid, kPrivateInterrupts, kInterrupts - 1));
     }
+    if (map.uart_intid == map.entropy_intid) {
+      problems.push_back(
+          fmt::format("devices.emu_devices: irq {} is the entropy device's", map.entropy_intid));
+    }
     for (const EmuDeviceConfig& device : config.emu_devices) {
       check_length(device, config.cpu_num, problems);
       switch (device.emu_type) {

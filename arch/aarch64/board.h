@@ -18,6 +18,9 @@ struct MemoryMap {
   std::uint64_t redistributors = 0x080a'0000;
   std::uint64_t uart = 0x0900'0000;
   std::uint32_t uart_intid = 33;  ///< SPI 1
+  /// Not where QEMU has virtio devices: a host's are passed through to there.
+  std::uint64_t entropy = 0x0b00'0000;
+  std::uint32_t entropy_intid = 44;  ///< SPI 12
 };
 
 /// The standard map, with what `config` says of devices put in: a Console, GpptDistributor or

@@ -1,6 +1,8 @@
-// The device tree of the board (bindings: arm,gic-v3, arm,armv8-timer, arm,pl011, arm,psci-1.0).
+// The device tree of the board (bindings: arm,gic-v3, arm,armv8-timer, arm,pl011, arm,psci-1.0,
+// virtio,mmio).
 #include "arch/aarch64/board.h"
 #include "arch/aarch64/boot.h"
+#include "vmm/devices/virtio_mmio.h"
 #include "vmm/fdt.h"
 
 namespace retrap::aarch64 {
@@ -84,6 +86,12 @@ void add_platform(FdtBuilder& fdt, const VmConfig& config, const MemoryMap& map)
       .cells("interrupts", {kSpi, map.uart_intid - kPrivateInterrupts, kLevelHigh})
       .cells("clocks", {kClockPhandle, kClockPhandle})
       .strings("clock-names", {"uartclk", "apb_pclk"})
+      .end();
+  fdt.begin(fmt::format("virtio_mmio@{:x}", map.entropy))
+      .string("compatible", "virtio,mmio")
+      .reg({map.entropy, virtio::Mmio::kSize})
+      .cells("interrupts", {kSpi, map.entropy_intid - kPrivateInterrupts, kLevelHigh})
+      .empty("dma-coherent")
       .end();
 }
 

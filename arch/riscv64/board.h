@@ -22,6 +22,9 @@ inline constexpr std::uint64_t kPlic = 0x0c00'0000;
 inline constexpr std::uint64_t kUart = 0x1000'0000;
 inline constexpr std::uint64_t kUartSize = 0x100;
 inline constexpr std::uint32_t kUartSource = 10;
+/// Not where QEMU has virtio devices: a host's are passed through to there.
+inline constexpr std::uint64_t kEntropy = 0x1000'9000;
+inline constexpr std::uint32_t kEntropySource = 12;
 inline constexpr std::uint64_t kRam = 0x8000'0000;
 /// Raw images, and kernels that do not say otherwise: RAM below is the firmware's by custom.
 inline constexpr std::uint64_t kKernel = 0x8020'0000;

@@ -6,6 +6,7 @@
 #include "arch/riscv64/board.h"
 #include "vmm/base/bytes.h"
 #include "vmm/base/prng.h"
+#include "vmm/devices/virtio_mmio.h"
 #include "vmm/fdt.h"
 
 namespace retrap::riscv64 {
@@ -109,6 +110,13 @@ void add_soc(FdtBuilder& tree, const VmConfig& config) {
       .cells("clock-frequency", {3'686'400})
       .cells("interrupt-parent", {kPlicPhandle})
       .cells("interrupts", {memory_map::kUartSource})
+      .end();
+  tree.begin("virtio_mmio@10009000")
+      .string("compatible", "virtio,mmio")
+      .reg({memory_map::kEntropy, virtio::Mmio::kSize})
+      .cells("interrupt-parent", {kPlicPhandle})
+      .cells("interrupts", {memory_map::kEntropySource})
+      .empty("dma-coherent")
       .end();
   tree.end();
 }

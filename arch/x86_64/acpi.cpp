@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 
+#include "arch/x86_64/dsdt.h"
 #include "arch/x86_64/ioapic.h"
 #include "arch/x86_64/lapic.h"
 #include "arch/x86_64/power.h"
@@ -63,14 +64,9 @@ class Table {
   std::vector<std::byte> bytes_;
 };
 
-/// Name (_S5, Package (4) {5, 5, 0, 0}): 20.2, AML byte code.
+/// 5.2.11.1, Differentiated System Description Table, revision 2: integers have 64 bits.
 std::vector<std::byte> make_dsdt() {
-  constexpr auto kType = AcpiPowerManagement::kSleepTypeS5;
-  Table table;
-  table.header("DSDT", 2).byte(0x08).text("_S5_");
-  table.byte(0x12).byte(8).byte(4);  // PackageOp, PkgLength, four elements
-  table.byte(0x0a).byte(kType).byte(0x0a).byte(kType).byte(0).byte(0);
-  return table.seal();
+  return Table().header("DSDT", 2).text(make_definition_block()).seal();
 }
 
 /// 5.2.10, Firmware ACPI Control Structure: no header, no checksum.

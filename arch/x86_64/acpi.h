@@ -22,7 +22,7 @@ inline constexpr std::uint8_t kSciLine = 9;
 /// bytes are put at `base`. Checksums are right.
 ///
 /// The machine is in ACPI mode from the start (SMI_CMD 0); legacy devices are there, a keyboard
-/// controller and VGA are not; the DSDT has one object, _S5.
+/// controller and VGA are not; the DSDT (dsdt.h) has _S5 and the virtio device.
 [[nodiscard]] std::vector<std::byte> make_acpi_tables(GuestPhys base, std::uint32_t cpus);
 
 }  // namespace retrap::x86_64

@@ -16,14 +16,16 @@
 namespace retrap::x86_64 {
 
 /// Port map: 0x20 0xa0 8259A, 0x40 8254, 0x61, 0x64, 0x70 RTC, 0xe9 debug, 0xf4 exit, 0x3f8 COM1
-/// (line 4), 0x4d0 ELCR, 0x600 ACPI PM1a, 0xcf9 reset. Memory: IO-APIC 0xfec00000, local APICs
-/// 0xfee00000.
+/// (line 4), 0x4d0 ELCR, 0x600 ACPI PM1a, 0xcf9 reset. Memory: entropy 0xfeb00000 (line 20),
+/// IO-APIC 0xfec00000, local APICs 0xfee00000.
 class PcBoard final : public Board {
  public:
   static constexpr std::uint16_t kCom1 = 0x3f8;
   static constexpr std::uint32_t kTimerLine = 0;
   static constexpr std::uint32_t kCom1Line = 4;
   static constexpr std::uint32_t kRtcLine = 8;
+  static constexpr std::uint64_t kEntropy = 0xfeb0'0000;
+  static constexpr std::uint32_t kEntropyLine = 20;
 
   [[nodiscard]] static Result<std::unique_ptr<Board>> make(const VmConfig& config, VmParts parts,
                                                            Hardware& hardware);

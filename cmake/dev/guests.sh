@@ -26,6 +26,20 @@ make_initrd() {
     cpio --quiet --null -o -H newc --reproducible -R 0:0) | gzip -n -9 >"$3"
 }
 
+# Drivers that Debian's kernels have as modules, in the order in which they are loaded.
+readonly guest_modules="virtio_mmio virtio-rng"
+
+# unpack_modules PACKAGE_TREE OUT: puts them into OUT/modules, not compressed.
+unpack_modules() {
+  local name packed
+  mkdir -p "$2"/modules
+  for name in $guest_modules; do
+    packed=$(find "$1" -name "$name.ko.xz" -type f)
+    [ -f "$packed" ] || die "guests: the kernel's package holds no $name.ko.xz"
+    xz -dc "$packed" >"$2/modules/$name.ko"
+  done
+}
+
 # fetch_guest OUT ARCH DEBIAN_ARCH RELEASES KERNEL_PATTERN BOOT_FILE: fills the directory OUT.
 fetch_guest() {
   local out=$1 arch=$2 debian_arch=$3 releases=$4 pattern=$5 file=$6 kernel deb boot
@@ -47,6 +61,7 @@ fetch_guest() {
   boot=("$work"/unpacked/boot/$file)
   install -m 0644 "${boot[0]}" "$out"/kernel
   make_initrd "$(busybox_of "$work"/unpacked)" "$work"/tree "$out"/initrd.gz
+  unpack_modules "$work"/unpacked "$out"
   sha256sum <"$work"/tree/bin/busybox | cut -d ' ' -f 1 >"$out"/busybox.sha256
   printf '%s\n' "$kernel" >"$out"/version
   rm -rf "$work"
@@ -65,11 +80,12 @@ busybox_of() {
 # plainly: behind `||` or `if` bash would go on after a failure in here.
 ensure_guest() {
   local arch=$1 file whole=yes
-  for file in kernel initrd.gz busybox.sha256; do
+  # shellcheck disable=SC2086
+  for file in kernel initrd.gz busybox.sha256 $(printf 'modules/%s.ko ' $guest_modules); do
     [ -s "$guests_dir/$arch/$file" ] || whole=no
   done
   [ "$whole" = no ] || return 0
-  need apt-get apt-cache dpkg cpio gzip sha256sum
+  need apt-get apt-cache dpkg cpio gzip sha256sum xz
   mkdir -p "$guests_dir"
   guest_out=$(mktemp -d "$guests_dir/.$arch.XXXXXX")
   trap 'rm -rf "$guest_out"' EXIT

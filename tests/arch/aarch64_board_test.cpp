@@ -68,7 +68,8 @@ class AnAarch64Board : public ::testing::Test {
                                                         .mmio = mmio,
                                                         .ports = ports,
                                                         .sysregs = sysregs,
-                                                        .console = console}));
+                                                        .console = console,
+                                                        .dma = dma}));
     return {};
   }
   Images kernel(std::vector<std::byte> bytes) {
@@ -101,6 +102,7 @@ class AnAarch64Board : public ::testing::Test {
   Frames frames{memory};
   Stage2Format format;
   AddressSpace space = *AddressSpace::make(format, frames, VmId{1});
+  GuestDma dma;
   Clock clock;
   Bus mmio{"mmio", clock};
   Bus ports{"port", clock};
@@ -118,6 +120,7 @@ TEST_F(AnAarch64Board, HasItsDevicesInTheirPlaces) {
   EXPECT_EQ(mmio.read(0x080a'0008, Width::Double, VcpuId{1}), 0u);
   EXPECT_TRUE(mmio.write(0x0900'0000, Width::Word, 'x', kBootVcpu));
   EXPECT_EQ(console.text, "x");
+  EXPECT_EQ(mmio.first_in(0x0b00'0000, 1)->name(), "virtio-entropy");
   EXPECT_TRUE(sysregs.read(number(SysReg::ICC_PMR_EL1), Width::Double, kBootVcpu).has_value());
   ASSERT_EQ(fake->setups.size(), 2u);
   EXPECT_EQ(fake->setups[1].mpidr, 0x8000'0001u);
@@ -152,6 +155,19 @@ TEST_F(AnAarch64Board, D4_MovesItsDevicesAsTheConfigurationSays) {
   EXPECT_TRUE(mmio.covers(0x1203'fffc, 4));
   EXPECT_FALSE(mmio.covers(0x0800'0000, 4));
 }
+TEST_F(AnAarch64Board, GivesTheEntropyDeviceALineOfItsOwn) {
+  config.emu_devices = {{.name = "uart",
+                         .base_gpa = 0x0900'0000,
+                         .length = 0x1000,
+                         .irq_id = 44,
+                         .emu_type = EmuDeviceType::Console,
+                         .cfg_list = {}}};
+  ASSERT_THAT(build(), Succeeds());
+  std::vector<std::string> problems;
+  architecture->check(config, problems);
+  EXPECT_THAT(problems, ::testing::ElementsAre(HasSubstr("irq 44 is the entropy device's")));
+}
+
 TEST_F(AnAarch64Board, RefusesDevicesThatOverlap) {
   config.emu_devices = {{.name = "uart",
                          .base_gpa = 0x0800'0000,
@@ -175,6 +191,8 @@ TEST_F(AnAarch64Board, LoadsLinuxWhereItsHeaderSays) {
   EXPECT_EQ(*space.load<std::uint32_t>(GuestPhys(kRam + 0x8'0000)), 0x1400'0010u);
   const auto tree = tree_at(cpu.gpr[0]);
   EXPECT_EQ(string_at(tree, "/chosen", "bootargs"), "console=ttyAMA0");
+  EXPECT_EQ(string_at(tree, "/virtio_mmio@b000000", "compatible"), "virtio,mmio");
+  EXPECT_EQ(number_at(tree, "/virtio_mmio@b000000", "reg"), 0x0b00'0000u);
   EXPECT_EQ(number_at(tree, "/memory@40000000", "reg"), kRam);
   EXPECT_EQ(number_at(tree, "/memory@40000000", "reg", 1), kRamBytes);
   EXPECT_EQ(string_at(tree, "/cpus/cpu@1", "enable-method"), "psci");

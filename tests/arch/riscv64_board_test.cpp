@@ -30,7 +30,8 @@ class ABoard : public ::testing::Test {
                                    .mmio = mmio_,
                                    .ports = ports_,
                                    .sysregs = sysregs_,
-                                   .console = host_.console},
+                                   .console = host_.console,
+                                   .dma = host_.dma},
                                   hardware_);
     ASSERT_THAT(board, Succeeds());
     board_ = std::move(*board);
@@ -188,7 +189,8 @@ TEST_F(ABoard, PassesOnWhatTheHardwareRefuses) {
                                 .mmio = mmio_,
                                 .ports = ports_,
                                 .sysregs = sysregs_,
-                                .console = host_.console},
+                                .console = host_.console,
+                                .dma = host_.dma},
                                none),
               FailsSaying(ErrorCode::Backend, "no engine"));
 }
@@ -209,6 +211,7 @@ TEST(DeviceTree, DescribesEveryHart) {
   };
   EXPECT_EQ(text("/chosen", "bootargs"), "console=ttyS0");
   EXPECT_EQ(text("/cpus/cpu@2", "mmu-type"), "riscv,sv39");
+  EXPECT_EQ(text("/soc/virtio_mmio@10009000", "compatible"), "virtio,mmio");
   EXPECT_LT(fdt_path_offset(tree.data(), "/cpus/cpu@3"), 0);
   EXPECT_LT(fdt_path_offset(tree.data(), "/memory@90000000"), 0) << "it may not be written";
   int size = 0;
@@ -308,7 +311,8 @@ TEST_F(TheArchitecture, MakesBoards) {
                                                                           .mmio = mmio,
                                                                           .ports = ports,
                                                                           .sysregs = sysregs,
-                                                                          .console = host.console}),
+                                                                          .console = host.console,
+                                                                          .dma = host.dma}),
       Succeeds());
 }
 

@@ -130,6 +130,7 @@ struct Host {
   Frames frames{memory};
   Clock clock;
   AddressSpace space = *AddressSpace::make(sv39x4(), frames, VmId{1});
+  GuestDma dma;
   TextConsole console;
 
   Host() {

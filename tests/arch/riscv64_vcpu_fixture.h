@@ -27,7 +27,8 @@ class AVcpu : public ::testing::Test {
                                    .mmio = mmio_,
                                    .ports = ports_,
                                    .sysregs = sysregs_,
-                                   .console = host_.console},
+                                   .console = host_.console,
+                                   .dma = host_.dma},
                                   hardware_);
     board_ = std::move(*board);
     cpu_ = hardware_.made->cpus[0].get();

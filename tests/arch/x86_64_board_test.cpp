@@ -122,6 +122,7 @@ TEST_F(BoardTest, HasItsDevicesWhereAPcHasThem) {
     ASSERT_NE(device, nullptr) << row.name;
     EXPECT_EQ(device->name(), row.name);
   }
+  EXPECT_EQ(vm->mmio().first_in(0xfeb0'0000, 1)->name(), "virtio-entropy");
   EXPECT_EQ(vm->mmio().first_in(0xfec0'0000, 1)->name(), "ioapic");
   EXPECT_EQ(vm->mmio().first_in(0xfee0'0000, 1)->name(), "lapic");
 }

@@ -109,7 +109,30 @@ TEST_F(AcpiTest, NamesTheSleepStateThatIsOff) {
                          std::byte{'_'},  std::byte{0x12}, std::byte{8},    std::byte{4},
                          std::byte{0x0a}, std::byte{5},    std::byte{0x0a}, std::byte{5},
                          std::byte{0},    std::byte{0}};
-  EXPECT_EQ(Blob(dsdt.begin() + 36, dsdt.end()), expected);
+  ASSERT_GE(dsdt.size(), 36 + expected.size());
+  EXPECT_EQ(Blob(dsdt.begin() + 36, dsdt.begin() + 36 + 14), expected);
+}
+
+// Scope (\_SB) { Device (RNG0) { _HID, _UID, _CRS } }, as iasl writes it.
+TEST_F(AcpiTest, HasTheVirtioDeviceWhereTheBoardHasIt) {
+  const auto dsdt = table(at<std::uint32_t>(table(xsdt_entry(0)), 40));
+  constexpr std::uint64_t kScope = 36 + 14;
+  constexpr std::uint64_t kDevice = kScope + 8;
+  constexpr std::uint64_t kResources = kDevice + 7 + 15 + 6 + 9;
+  ASSERT_EQ(dsdt.size(), kResources + 23);
+
+  EXPECT_EQ(at<std::uint16_t>(dsdt, kScope + 1) & 0xffu, 0x43u) << "68 bytes, in two";
+  EXPECT_EQ(at<std::uint8_t>(dsdt, kScope + 2), 4);
+  EXPECT_EQ(text(dsdt, kScope + 3, 5), "\\_SB_");
+  EXPECT_EQ(at<std::uint16_t>(dsdt, kDevice), 0x825b) << "DeviceOp";
+  EXPECT_EQ(at<std::uint8_t>(dsdt, kDevice + 2), 58);
+  EXPECT_EQ(text(dsdt, kDevice + 3, 4), "RNG0");
+  EXPECT_EQ(text(dsdt, kDevice + 7, 14), "\x08_HID\x0dLNRO0005");
+  EXPECT_EQ(at<std::uint8_t>(dsdt, kResources), 0x86) << "Memory32Fixed";
+  EXPECT_EQ(at<std::uint32_t>(dsdt, kResources + 4), 0xfeb0'0000u);
+  EXPECT_EQ(at<std::uint32_t>(dsdt, kResources + 8), 0x200u);
+  EXPECT_EQ(at<std::uint8_t>(dsdt, kResources + 12), 0x89) << "Interrupt";
+  EXPECT_EQ(at<std::uint32_t>(dsdt, kResources + 17), 20u);
 }
 
 TEST(E820, LeavesTheLegacyHoleOut) {

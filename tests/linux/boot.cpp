@@ -5,7 +5,6 @@ namespace retrap::test {
 
 Boot boot_linux(const std::string& arch, const std::filesystem::path& kernel,
                 const std::filesystem::path& initrd, const std::vector<std::string>& more) {
-  constexpr unsigned kSecondsAtMost = 280;
   const TemporaryFolder folder;
   const std::string json = (folder.path() / "report.json").string();
   std::vector<std::string> arguments = {

@@ -10,6 +10,9 @@
 
 namespace retrap::test {
 
+/// Of one program that a test starts.
+inline constexpr unsigned kSecondsAtMost = 280;
+
 /// What one boot showed.
 struct Boot {
   Finished program;

@@ -1,4 +1,4 @@
-// A "newc" archive of one file behind an initramfs.
+// A "newc" archive of a few files behind an initramfs.
 #include "tests/linux/initramfs.h"
 
 #include <fmt/format.h>
@@ -34,16 +34,28 @@ void add_entry(std::string& archive, std::string_view name, unsigned mode,
   pad(archive);
 }
 
+/// Empty where there is no such file.
+std::string bytes_of(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
 }  // namespace
 
 bool make_initramfs(const std::filesystem::path& initrd, std::string_view script,
-                    const std::filesystem::path& out) {
+                    const std::filesystem::path& out,
+                    const std::vector<std::filesystem::path>& files) {
   constexpr unsigned kExecutableFile = 0100755;
-  std::ifstream in(initrd, std::ios::binary);
-  std::string bytes((std::istreambuf_iterator<char>(in)), {});
-  if (!in || bytes.empty()) return false;
+  constexpr unsigned kFile = 0100644;
+  std::string bytes = bytes_of(initrd);
+  if (bytes.empty()) return false;
   pad(bytes);
   add_entry(bytes, "init", kExecutableFile, script);
+  for (const std::filesystem::path& path : files) {
+    const std::string contents = bytes_of(path);
+    if (contents.empty()) return false;
+    add_entry(bytes, path.filename().string(), kFile, contents);
+  }
   add_entry(bytes, "TRAILER!!!", 0, {});
   std::ofstream file(out, std::ios::binary);
   file << bytes;

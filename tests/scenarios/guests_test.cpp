@@ -88,6 +88,15 @@ TEST_P(ADeviceOnTheBoard, SeesEveryWidthWhole) {
             want);
 }
 
+// The guest `entropy` gives four addresses that are no RAM which it may write.
+TEST_P(ADeviceOnTheBoard, IsRefusedMemoryThatIsNotTheGuests) {
+  const auto outcome = run_once({.arch = GetParam(), .guest = "entropy"}, {"plain"});
+
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->dma.refused_writes, 4u);
+  EXPECT_EQ(outcome->dma.refused_reads, 0u);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, ADeviceOnTheBoard, ::testing::ValuesIn(available_archs()), arch_name);
 
 TEST(LazyMemory, IsPopulatedPageByPage) {

@@ -146,6 +146,7 @@ Outcome Bench::run(const Scenario& scenario, Recorder* recorder) {
   outcome.digest = machine_->digest();
   outcome.log = scratch_->log();
   outcome.statistics = vm_->statistics();
+  outcome.dma = vm_->dma().counters();
   return outcome;
 }
 

@@ -48,6 +48,7 @@ struct Outcome {
   std::uint64_t digest = 0;
   std::vector<ScratchDevice::Entry> log;  ///< of the MMIO device
   VmStatistics statistics;
+  DmaCounters dma;
 };
 
 /// A machine with the guest loaded and the scenarios' devices and regions on its board.

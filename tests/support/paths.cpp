@@ -17,8 +17,11 @@ fs::path retrap_program() {
 
 std::optional<LinuxGuest> linux_guest(std::string_view arch) {
   const fs::path folder = fs::path(RETRAP_LINUX_GUESTS) / arch;
-  LinuxGuest guest{
-      .kernel = folder / "kernel", .initrd = folder / "initrd.gz", .busybox_sha256 = {}};
+  const fs::path modules = folder / "modules";
+  LinuxGuest guest{.kernel = folder / "kernel",
+                   .initrd = folder / "initrd.gz",
+                   .busybox_sha256 = {},
+                   .entropy_modules = {modules / "virtio_mmio.ko", modules / "virtio-rng.ko"}};
   std::ifstream sum(folder / "busybox.sha256");
   if (!fs::exists(guest.kernel) || !fs::exists(guest.initrd)) return std::nullopt;
   if (!(sum >> guest.busybox_sha256)) return std::nullopt;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace retrap::test {
 
@@ -19,6 +20,8 @@ struct LinuxGuest {
   std::filesystem::path kernel;
   std::filesystem::path initrd;
   std::string busybox_sha256;  ///< what the guest prints for its busybox, 64 hex digits
+  /// Drivers that the kernel does not have built in, in the order in which to load them.
+  std::vector<std::filesystem::path> entropy_modules;
 };
 
 /// The guest for "x86_64", "aarch64" or "riscv64", or nothing where it has not been fetched.

@@ -11,6 +11,8 @@
 #include "vmm/devices/ns16550.h"
 #include "vmm/devices/pl011.h"
 #include "vmm/devices/test_finisher.h"
+#include "vmm/devices/virtio_entropy.h"
+#include "vmm/devices/virtio_mmio.h"
 
 namespace retrap {
 namespace {
@@ -65,7 +67,13 @@ INSTANTIATE_TEST_SUITE_P(
                 return std::make_unique<Ns16550>(
                     sink, Ns16550Options{.register_shift = 2, .size = 0x100});
               }},
-        Model{"TestFinisher", [](ConsoleSink&) { return std::make_unique<TestFinisher>(); }}),
+        Model{"TestFinisher", [](ConsoleSink&) { return std::make_unique<TestFinisher>(); }},
+        Model{"VirtioMmio",
+              [](ConsoleSink&) {
+                static GuestDma no_memory;
+                return std::make_unique<virtio::Mmio>(std::make_unique<virtio::Entropy>(1),
+                                                      no_memory);
+              }}),
     [](const ::testing::TestParamInfo<Model>& param) { return param.param.name; });
 
 TEST_P(AnyDevice, AnswersEveryAccess) {
