@@ -9,8 +9,6 @@
 namespace retrap::test {
 namespace {
 
-constexpr int kGuestPoweredOff = 0;
-
 class Linux : public ::testing::TestWithParam<std::string> {
  public:
   void SetUp() override {

@@ -11,9 +11,7 @@
 namespace retrap::test {
 namespace {
 
-constexpr int kGuestPoweredOff = 0;
-
-constexpr std::string_view kInit = R"sh(#!/bin/busybox sh
+constexpr std::string_view kReadsEntropy = R"sh(#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sys /sys
 /bin/busybox mount -t devtmpfs dev /dev
@@ -32,7 +30,7 @@ class EntropyOfLinux : public ::testing::TestWithParam<std::string> {
   void SetUp() override {
     guest_ = linux_guest(GetParam());
     ASSERT_TRUE(guest_) << "no kernel for " << GetParam() << "; run ./dev guests";
-    ASSERT_TRUE(make_initramfs(guest_->initrd, kInit, initrd(), guest_->entropy_modules))
+    ASSERT_TRUE(make_initramfs(guest_->initrd, kReadsEntropy, initrd(), guest_->entropy_modules))
         << "no modules for " << GetParam() << "; run ./dev guests";
   }
 

@@ -11,8 +11,6 @@
 namespace retrap::test {
 namespace {
 
-constexpr int kGuestPoweredOff = 0;
-
 constexpr std::string_view kInit = R"sh(#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t devtmpfs dev /dev

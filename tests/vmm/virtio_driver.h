@@ -146,14 +146,14 @@ inline constexpr std::uint64_t kNegotiated =
     virtio::Mmio::Acknowledge | virtio::Mmio::Driver | virtio::Mmio::FeaturesOk;
 inline constexpr std::uint64_t kRunning = kNegotiated | virtio::Mmio::DriverOk;
 
-inline Access at(std::uint64_t offset, Width width = Width::Word) {
+inline Access access_to(std::uint64_t offset, Width width = Width::Word) {
   return {.offset = offset, .width = width, .vcpu = kBootVcpu, .now_ns = 0};
 }
 
 }  // namespace registers
 
 inline void set(virtio::Mmio& device, std::uint64_t offset, std::uint64_t value) {
-  EXPECT_TRUE(device.write(registers::at(offset), value).has_value()) << offset;
+  EXPECT_TRUE(device.write(registers::access_to(offset), value).has_value()) << offset;
 }
 
 /// 3.1.1, steps 1 to 6.

@@ -72,8 +72,8 @@ class AHostileDriver : public ::testing::TestWithParam<std::uint64_t> {
   void pokes_a_register() {
     const std::uint64_t offset = 4 * prng_.below(0x40);
     const std::uint64_t value = prng_.chance(1, 2) ? prng_.below(16) : prng_.next();
-    ASSERT_EQ(a_.device.write(at(offset), value & 0xffff'ffff).has_value(),
-              b_.device.write(at(offset), value & 0xffff'ffff).has_value());
+    ASSERT_EQ(a_.device.write(access_to(offset), value & 0xffff'ffff).has_value(),
+              b_.device.write(access_to(offset), value & 0xffff'ffff).has_value());
   }
   void acts() {
     switch (prng_.below(16)) {

@@ -27,7 +27,9 @@ std::vector<std::byte> entropy(std::uint64_t seed, std::size_t count) {
 
 class AnEntropyDevice : public ::testing::Test {
  public:
-  std::uint64_t get(std::uint64_t offset) { return device_.read(at(offset)).value_or(~0ull); }
+  std::uint64_t get(std::uint64_t offset) {
+    return device_.read(access_to(offset)).value_or(~0ull);
+  }
   void set(std::uint64_t offset, std::uint64_t value) { test::set(device_, offset, value); }
   void negotiate() { test::negotiate(device_); }
   void set_up_queue(const QueueLayout& layout = DriverQueue::layout()) {
@@ -90,13 +92,14 @@ TEST_F(AnEntropyDevice, HasOneQueue) {
 
 TEST_F(AnEntropyDevice, TakesWordsOnly) {
   for (const Width width : {Width::Byte, Width::Half, Width::Double}) {
-    EXPECT_EQ(device_.read(at(kStatus, width)).error(), IoError::BadWidth);
-    EXPECT_EQ(device_.write(at(kStatus, width), 1).error(), IoError::BadWidth);
+    EXPECT_EQ(device_.read(access_to(kStatus, width)).error(), IoError::BadWidth);
+    EXPECT_EQ(device_.write(access_to(kStatus, width), 1).error(), IoError::BadWidth);
   }
-  EXPECT_EQ(device_.read(at(kStatus + 1)).error(), IoError::NoRegister);
-  EXPECT_EQ(device_.read(at(0x100)).error(), IoError::NoRegister) << "no configuration space";
-  EXPECT_EQ(device_.read(at(kQueueNotify)).error(), IoError::WriteOnly);
-  EXPECT_EQ(device_.write(at(0x000), 1).error(), IoError::ReadOnly);
+  EXPECT_EQ(device_.read(access_to(kStatus + 1)).error(), IoError::NoRegister);
+  EXPECT_EQ(device_.read(access_to(0x100)).error(), IoError::NoRegister)
+      << "no configuration space";
+  EXPECT_EQ(device_.read(access_to(kQueueNotify)).error(), IoError::WriteOnly);
+  EXPECT_EQ(device_.write(access_to(0x000), 1).error(), IoError::ReadOnly);
 }
 
 TEST_F(AnEntropyDevice, GivesBytesOfItsSeed) {
@@ -319,7 +322,7 @@ TEST_F(AnEntropyDevice, RefusesAndCountsAnAddressOutsideTheMemoryOfItsVm) {
 
     EXPECT_EQ(world.dma.counters().refused_writes, 1u) << where;
     EXPECT_EQ(world.digest(), before) << where;
-    EXPECT_EQ(device.read(at(kStatus)).value_or(0), kRunning | Mmio::NeedsReset);
+    EXPECT_EQ(device.read(access_to(kStatus)).value_or(0), kRunning | Mmio::NeedsReset);
   }
 }
 
