@@ -10,6 +10,7 @@
 
 #include "sim/input.h"
 #include "sim/machine.h"
+#include "sim/recorded_devices.h"
 #include "traces/compare.h"
 #include "traces/reader.h"
 
@@ -56,13 +57,19 @@ struct ReplayReport {
 };
 
 /// Replays a trace on a machine that is set up as the recorded one was, and has not run.
-class Replayer final : public MachineObserver {
+class Replayer final : public MachineObserver, private DeviceRecord {
  public:
   /// Both outlive this.
   Replayer(Machine& machine, const traces::Reader& trace);
   ~Replayer() override;
   Replayer(const Replayer&) = delete;
   Replayer& operator=(const Replayer&) = delete;
+
+  /// Before the first run, the guest alone: devices are taken away for good; what they answered,
+  /// and what their interrupt lines did, comes from the trace. Interrupt controllers and the timers
+  /// of the platform stay, and devices that use memory by themselves. What devices hold and print
+  /// is not compared then. Unsupported where the trace holds inputs only.
+  [[nodiscard]] Result<> without_devices();
 
   /// What a reset of `vm` loads, where the trace has one. Outlives the replay.
   void set_images(VmId vm, const Images& images) { images_[vm] = &images; }
@@ -79,6 +86,13 @@ class Replayer final : public MachineObserver {
  private:
   class TimeAlarm;
 
+  void on_device_access() override;
+  [[nodiscard]] std::uint64_t recorded_answer() override;
+  /// False at the end; head_ is the next recorded event otherwise.
+  [[nodiscard]] bool fetch();
+  /// Lines of devices that changed up to now.
+  void apply_device_lines();
+  [[nodiscard]] bool is_compared(traces::Part part) const;
   void compare(const traces::Event& seen);
   void diverge(traces::Divergence divergence);
   void check_digest();
@@ -100,6 +114,10 @@ class Replayer final : public MachineObserver {
   Machine& machine_;
   const traces::Reader& trace_;
   traces::EventCursor cursor_;
+  traces::Event head_;
+  bool has_head_ = false;
+  bool without_devices_ = false;
+  std::vector<std::unique_ptr<Device>> taken_;
   traces::History history_;
   Until until_;
   std::map<VmId, const Images*> images_;  ///< never null

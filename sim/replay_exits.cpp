@@ -8,6 +8,7 @@
 
 #include "sim/architectures.h"
 #include "sim/host_ram.h"
+#include "sim/recorded_devices.h"
 #include "sim/recorded_vcpu.h"
 #include "sim/scripted/scripted_board.h"
 #include "traces/text.h"
@@ -81,7 +82,7 @@ class RecordedHost final : public Hal, public Architecture, public ConsoleSink {
 };
 
 /// Hears what the monitor does, and drives it.
-class Replay final : public Observer {
+class Replay final : public Observer, private DeviceRecord {
  public:
   Replay(const traces::Reader& trace, EventFeed& feed, Clock& clock, Hypervisor& hypervisor)
       : trace_(trace), feed_(feed), clock_(clock), hypervisor_(hypervisor) {}
@@ -110,6 +111,8 @@ class Replay final : public Observer {
 
   ExitReplayReport run() {
     hypervisor_.vm(0).set_observer(this);
+    // The memory that they work on is not there.
+    take_devices_away(hypervisor_.vm(0), /*use_memory=*/true, *this, taken_);
     hypervisor_.boot_all();
     constexpr unsigned kMostTries = 100;  // others wake up, alarms go off: no more often than this
     std::uint64_t taken = 0;
@@ -118,10 +121,11 @@ class Replay final : public Observer {
       apply_inputs(feed_.block());
       if (apply_cpu_line()) continue;
       const traces::ExitRecord* const exit = feed_.exit();
-      tries = taken == report_.exits ? tries + 1 : 0;
-      taken = report_.exits;
+      tries = taken == takes_ ? tries + 1 : 0;
+      taken = takes_;
       // An answer that nobody gave, or an exit that the monitor did not come to.
       if (exit == nullptr || tries > kMostTries) {
+        if (exit == nullptr && tries <= kMostTries && come_to_device_line()) continue;
         if (exit == nullptr && apply_input()) continue;
         missing();
         break;
@@ -136,7 +140,25 @@ class Replay final : public Observer {
   }
 
  private:
+  void on_device_access() override {
+    for (;;) {
+      const auto* const line =
+          feed_.head() == nullptr ? nullptr : std::get_if<traces::InjectionRecord>(feed_.head());
+      if (line == nullptr) return;
+      const bool rises = line->change == LineChange::DeviceRise;
+      if (!rises && line->change != LineChange::DeviceFall) return;
+      hypervisor_.vm(0).board().interrupts().set_line(static_cast<std::uint32_t>(line->vector),
+                                                      rises);
+      take();
+    }
+  }
+  std::uint64_t recorded_answer() override {
+    const auto* const answer =
+        feed_.head() == nullptr ? nullptr : std::get_if<traces::AnswerRecord>(feed_.head());
+    return answer == nullptr ? 0 : answer->value;
+  }
   void take() {
+    ++takes_;
     history_.add(*feed_.head(), feed_.number());
     feed_.advance();
   }
@@ -170,12 +192,45 @@ class Replay final : public Observer {
   bool apply_cpu_line() {
     const auto* const line =
         feed_.head() == nullptr ? nullptr : std::get_if<traces::InjectionRecord>(feed_.head());
-    if (line == nullptr || line->change == LineChange::Pulse) return false;
+    if (line == nullptr) return false;
+    if (line->change != LineChange::Rise && line->change != LineChange::Fall) return false;
     lines_come_from_the_trace_ = true;
     hypervisor_.vm(0).board().interrupts().set_cpu_line(
         line->vcpu, static_cast<std::uint32_t>(line->vector), line->change == LineChange::Rise);
     lines_come_from_the_trace_ = false;
     take();
+    return true;
+  }
+
+  /// Up to an instruction count between two exits, with the alarms on the way.
+  void advance_to(std::uint64_t retired) {
+    clock_.set_slice_end(kNever);
+    while (clock_.retired() < retired) {
+      const std::uint64_t to = std::min(retired, clock_.stop_at());
+      if (to > clock_.retired()) clock_.retire_to(to);
+      if (clock_.alarm_is_due()) {
+        clock_.fire_due();
+      } else if (to < retired) {
+        return;
+      }
+    }
+  }
+
+  /// A line of a device is at the head: it is an alarm that changes it, or an input. True where
+  /// something was done about it.
+  bool come_to_device_line() {
+    const auto* const line = std::get_if<traces::InjectionRecord>(feed_.head());
+    if (line == nullptr || line->change == LineChange::Pulse) return false;
+    if (line->retired > clock_.retired()) {
+      advance_to(line->retired);
+      return true;
+    }
+    const bool by_input = input_ < trace_.inputs().size() &&
+                          trace_.inputs()[input_].retired <= line->retired &&
+                          trace_.block_of_input(input_) == feed_.block() + 1;
+    if (by_input || clock_.next_alarm_ns() == kNever) return false;
+    clock_.skip_to(clock_.next_alarm_ns());
+    if (clock_.alarm_is_due()) clock_.fire_due();
     return true;
   }
 
@@ -187,7 +242,14 @@ class Replay final : public Observer {
   /// False where none is left.
   bool apply_input() {
     if (input_ == trace_.inputs().size()) return false;
-    const traces::Input& input = trace_.inputs()[input_++].input;
+    const traces::InputRecord& record = trace_.inputs()[input_++];
+    advance_to(record.retired);
+    apply(record.input);
+    return true;
+  }
+
+  /// What changes nothing for the monitor is passed over: its guest does not run.
+  void apply(const traces::Input& input) {
     Vm& vm = hypervisor_.vm(0);
     if (const auto* console = std::get_if<traces::ConsoleInput>(&input)) {
       for (const char byte : console->bytes) (void)vm.board().receive(byte);
@@ -195,8 +257,18 @@ class Replay final : public Observer {
       (void)vm.inject_interrupt_to_vcpu(interrupt->vcpu, interrupt->vector);
     } else if (const auto* memory = std::get_if<traces::MemoryInput>(&input)) {
       (void)vm.memory().write(GuestPhys(memory->gpa), std::as_bytes(std::span(memory->bytes)));
+    } else if (const auto* map = std::get_if<traces::MapInput>(&input)) {
+      (void)vm.map_region(GuestPhys(map->gpa), HostPhys(map->hpa), map->size,
+                          MappingFlags(map->flags));
+    } else if (const auto* unmap = std::get_if<traces::UnmapInput>(&input)) {
+      (void)vm.unmap_region(GuestPhys(unmap->gpa), unmap->size);
+    } else if (const auto* grow = std::get_if<traces::GrowInput>(&input)) {
+      (void)vm.grow_memory(GuestPhys(grow->gpa), grow->size, MappingFlags(grow->flags));
+    } else if (std::holds_alternative<traces::ResetInput>(input)) {
+      if (!hypervisor_.reset(0)) return;
+      take_devices_away(hypervisor_.vm(0), /*use_memory=*/true, *this, taken_);
+      hypervisor_.boot_all();
     }
-    return true;
   }
 
   const traces::Reader& trace_;
@@ -206,7 +278,9 @@ class Replay final : public Observer {
   traces::History history_;
   ExitReplayReport report_;
   std::size_t input_ = 0;
+  std::uint64_t takes_ = 0;  ///< events of the feed
   bool lines_come_from_the_trace_ = false;
+  std::vector<std::unique_ptr<Device>> taken_;
 };
 
 }  // namespace

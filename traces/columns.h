@@ -30,7 +30,7 @@ inline constexpr std::size_t kColumns = 10;
 /// next two those of a line that rises or falls.
 inline constexpr std::uint8_t kAnswerTag = 32;
 inline constexpr std::uint8_t kInjectionTag = 33;
-inline constexpr std::uint8_t kLastInjectionTag = 35;
+inline constexpr std::uint8_t kLastInjectionTag = 37;
 
 /// What writer and reader both remember within one block. Every block begins with it empty.
 class ColumnState {

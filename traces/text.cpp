@@ -100,7 +100,7 @@ std::string to_text(const Event& event, std::uint64_t exit) {
                  [&](const InjectionRecord& it) {
                    put(text, "{:>9} {:>14} {}.{}   injection vector={:#x}", exit, it.retired,
                        index(it.vm), index(it.vcpu), it.vector);
-                   if (it.change != LineChange::Pulse) put(text, " {}s", name(it.change));
+                   if (it.change != LineChange::Pulse) put(text, " {}", name(it.change));
                  },
              },
              event);

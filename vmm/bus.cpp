@@ -76,10 +76,18 @@ Result<std::unique_ptr<Device>> Bus::remove(std::uint64_t base) {
   last_ = nullptr;
   bases_.erase(found);
   if (entry->level && entry->controller != nullptr) {
-    entry->controller->set_line(entry->line, false);
+    entry->controller->set_device_line(entry->line, false);
   }
   set_alarm();
   return std::move(entry->owned);
+}
+
+std::vector<Bus::Plug> Bus::plugs() const {
+  std::vector<Plug> plugs;
+  for (const auto& entry : entries_) {
+    plugs.push_back({entry->base, entry->device, entry->line, entry->owned != nullptr});
+  }
+  return plugs;
 }
 
 const Device* Bus::first_in(std::uint64_t at, std::uint64_t bytes) const {
@@ -151,7 +159,7 @@ void Bus::sample(Entry& entry) {
     const bool level = entry.device->irq_level();
     if (level != entry.level) {
       entry.level = level;
-      entry.controller->set_line(entry.line, level);
+      entry.controller->set_device_line(entry.line, level);
     }
   }
   const std::uint64_t deadline_ns = entry.device->deadline_ns();

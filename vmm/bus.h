@@ -49,6 +49,16 @@ class Bus final : AlarmSink {
   [[nodiscard]] Result<> add(std::uint64_t base, Device& device, std::uint32_t line = kNoLine,
                              InterruptController* controller = nullptr);
 
+  /// A device and where it is plugged in.
+  struct Plug {
+    std::uint64_t base;
+    const Device* device;
+    std::uint32_t line;
+    bool owned;  ///< by the bus: not a part of the board
+  };
+  /// All of them, by address.
+  [[nodiscard]] std::vector<Plug> plugs() const;
+
   /// Takes the device that starts at `base` off the bus and gives it back (null: not owned).
   [[nodiscard]] Result<std::unique_ptr<Device>> remove(std::uint64_t base);
 

@@ -55,6 +55,9 @@ class Device {
   /// The level of the interrupt output.
   [[nodiscard]] virtual bool irq_level() const { return false; }
 
+  /// Whether it reads or writes the memory of its VM by itself.
+  [[nodiscard]] virtual bool uses_memory() const { return false; }
+
   /// The virtual time at which `advance` must be called, or kNever.
   [[nodiscard]] virtual std::uint64_t deadline_ns() const { return kNever; }
 

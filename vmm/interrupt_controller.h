@@ -8,14 +8,16 @@
 
 namespace retrap {
 
-/// Hears where a CPU changes an input of the controller by itself, as its timer does: no exit says
-/// it.
-class CpuLineSink {
+/// Hears where the inputs of a controller change.
+class LineSink {
  public:
+  /// A CPU did it by itself, as its timer does: no exit says so.
   virtual void on_cpu_line(VcpuId vcpu, std::uint32_t line, bool level) = 0;
+  /// A device on a bus did.
+  virtual void on_device_line(std::uint32_t line, bool level) = 0;
 
  protected:
-  ~CpuLineSink() = default;
+  ~LineSink() = default;
 };
 
 /// GICv3, PLIC, or IO-APIC + local APICs + PIC: the board owns it and wires its outputs to vCPUs.
@@ -41,7 +43,12 @@ class InterruptController {
     (void)level;
   }
   /// Null for none; outlives this.
-  void set_cpu_line_sink(CpuLineSink* sink) { cpu_line_sink_ = sink; }
+  void set_line_sink(LineSink* sink) { line_sink_ = sink; }
+  /// set_line() of a device whose level has changed.
+  void set_device_line(std::uint32_t line, bool level) {
+    if (line_sink_ != nullptr) line_sink_->on_device_line(line, level);
+    set_line(line, level);
+  }
 
   [[nodiscard]] virtual bool has_line(std::uint32_t line) const = 0;
 
@@ -52,11 +59,11 @@ class InterruptController {
  protected:
   /// Of a change of level.
   void tell_cpu_line(VcpuId vcpu, std::uint32_t line, bool level) {
-    if (cpu_line_sink_ != nullptr) cpu_line_sink_->on_cpu_line(vcpu, line, level);
+    if (line_sink_ != nullptr) line_sink_->on_cpu_line(vcpu, line, level);
   }
 
  private:
-  CpuLineSink* cpu_line_sink_ = nullptr;  ///< may be null
+  LineSink* line_sink_ = nullptr;  ///< may be null
 };
 
 }  // namespace retrap

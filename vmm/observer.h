@@ -33,14 +33,17 @@ enum class LineChange : std::uint8_t {
   Pulse,  ///< pending from now on, as by an edge
   Rise,
   Fall,
+  DeviceRise,  ///< of a device's line, which is no vCPU's own
+  DeviceFall,
 };
 [[nodiscard]] constexpr std::string_view name(LineChange change) {
-  constexpr std::array<std::string_view, 3> kNames = {"pulse", "rise", "fall"};
+  constexpr std::array<std::string_view, 5> kNames = {"pulse", "rise", "fall", "device-rise",
+                                                      "device-fall"};
   return kNames[static_cast<std::size_t>(change)];
 }
 
 /// A vector became pending at a vCPU: an IPI, or the embedder's inject_interrupt_to_vcpu(). Or a
-/// line changed that a CPU drives by itself, as its timer does: no exit says so.
+/// line changed: one that a CPU drives by itself, as its timer does, or a device.
 struct InjectionEvent {
   VmId vm;
   VcpuId vcpu;

@@ -100,7 +100,7 @@ Result<> Vm::plug_board(Architecture& architecture) {
                                                               .console = console_,
                                                               .dma = dma_,
                                                               .seed = seed_of(hal_, id())}));
-  board().interrupts().set_cpu_line_sink(this);
+  board().interrupts().set_line_sink(this);
   parts_->vcpus.reserve(config_.cpu_num);
   for (std::uint32_t id = 0; id < config_.cpu_num; ++id) {
     parts_->vcpus.emplace_back(VcpuId{id}, board().vcpu(VcpuId{id}));
@@ -276,6 +276,15 @@ void Vm::on_cpu_line(VcpuId vcpu, std::uint32_t line, bool level) {
                            .retired = clock_.retired(),
                            .vector = line,
                            .change = level ? LineChange::Rise : LineChange::Fall});
+}
+
+void Vm::on_device_line(std::uint32_t line, bool level) {
+  if (observer_ == nullptr) return;
+  observer_->on_injection({.vm = id(),
+                           .vcpu = kBootVcpu,
+                           .retired = clock_.retired(),
+                           .vector = line,
+                           .change = level ? LineChange::DeviceRise : LineChange::DeviceFall});
 }
 
 Result<Device*> Vm::plug(Bus Parts::* bus, std::uint64_t base, std::unique_ptr<Device> device,

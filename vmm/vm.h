@@ -51,7 +51,7 @@ inline constexpr MappingFlags kRamFlags =
 /// The monitor of one guest.
 ///
 /// A guest cannot make it fail: Errors are misuse by the embedder or a refusal by the host.
-class Vm final : private CpuLineSink {
+class Vm final : private LineSink {
  public:
   /// Checks the whole configuration first (Error lists every problem, one a line); then builds
   /// memory, devices and vCPUs. Unsupported where `hal` has no such hardware.
@@ -247,6 +247,7 @@ class Vm final : private CpuLineSink {
       report_answer(id, value);
   }
   void on_cpu_line(VcpuId vcpu, std::uint32_t line, bool level) override;
+  void on_device_line(std::uint32_t line, bool level) override;
   void report(VcpuId id, const ExitReason& exit);
   void report_answer(VcpuId id, std::uint64_t value);
 

@@ -46,6 +46,7 @@ struct ReplayOptions {
   Until until;
   bool goes_on = false;     ///< --then run
   bool exits_only = false;  ///< the monitor alone, fed the recorded exits
+  bool guest_only = false;  ///< the guest alone, fed the recorded answers
   bool up_to_damage = false;
   std::optional<std::string> kernel;
   std::optional<std::string> initrd;

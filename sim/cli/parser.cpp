@@ -45,6 +45,7 @@ struct WrittenLook {
   bool json = false;
   bool up_to_damage = false;
   bool exits_only = false;
+  bool guest_only = false;
 };
 
 /// The words of retrap config.
@@ -119,6 +120,8 @@ void add_replay(CLI::App& app, WrittenLook& written) {
   add_text(app, "--slice", written.slice, "Stop and resume every N instructions", "N");
   app.add_flag("--exits-only", written.exits_only,
                "No guest: give the recorded exits to the monitor, and compare its answers");
+  app.add_flag("--guest-only", written.guest_only,
+               "No devices: give the recorded answers to the guest, and compare what it does");
 }
 
 void add_events(CLI::App& app, WrittenLook& written) {
@@ -248,6 +251,10 @@ Command converted_replay(const WrittenLook& written) {
   }
   replay.goes_on = written.then.has_value();
   replay.exits_only = written.exits_only;
+  replay.guest_only = written.guest_only;
+  if (written.guest_only && (written.exits_only || written.then)) {
+    converter.say("--guest-only", "", "does not go with --exits-only or --then; leave one out");
+  }
   if (!converter.problems().empty()) return wrong(converter.problems());
   return replay;
 }

@@ -203,7 +203,8 @@ Status replay(const ReplayOptions& options) {
   Result<ReplayReport> report = ReplayReport{};
   {
     Replayer replayer(**machine, *trace);
-    report = replayer.run(options.until);
+    const auto ready = options.guest_only ? replayer.without_devices() : Result<>();
+    report = ready ? replayer.run(options.until) : tl::unexpected(ready.error());
   }
   bool flushed = console.flush();
   if (!report) {

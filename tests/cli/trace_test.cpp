@@ -274,6 +274,9 @@ TEST_P(Traces, AreWrittenWhileExitsAreCounted) {
   EXPECT_THAT(recorded.err, HasSubstr("system-down"));
   EXPECT_EQ(retrap({"replay", "t.rtr"}).status, 0);
   EXPECT_EQ(retrap({"replay", "t.rtr", "--exits-only"}).status, 0);
+  const auto guest_alone = retrap({"replay", "t.rtr", "--guest-only"});
+  EXPECT_EQ(guest_alone.status, 0) << guest_alone.err;
+  EXPECT_THAT(guest_alone.out, IsEmpty());
 }
 
 /// Kills a recording after some time and replays what is there. Whether it came to its end.
@@ -328,6 +331,7 @@ TEST(TraceCommands, RefuseWhatTheyDoNotUnderstand) {
       {{"replay", "a", "--until", "x=1"}, "--until x=1: is no place; write the number of an exit"},
       {{"replay", "a", "--until", "first(hlat)"}, "is no kind of exit; did you mean halt"},
       {{"replay", "a", "--then", "stop"}, "--then stop: is not offered; write --then run"},
+      {{"replay", "a", "--guest-only", "--then", "run"}, "does not go with --exits-only or --then"},
       {{"dump", "a", "--filter", "kind=x"}, "'x' is no kind; use one of hypercall"},
       {{"dump", "a", "--filter", "foo=1"}, "'foo' is nothing to filter by; use kind, vm"},
       {{"dump", "a", "--filter", "pc=zz"}, "'pc=zz' has no number; write pc=42"},

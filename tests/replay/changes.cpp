@@ -323,10 +323,11 @@ BaseRun base_run(ArchId arch, const std::string& guest, std::uint32_t vcpus,
                  traces::Detail detail) {
   traces::ByteVector bytes;
   auto machine = machine_with(arch, guest, vcpus).value();
-  auto recorder =
-      Recorder::start(*machine, std::make_unique<traces::MemorySink>(bytes),
-                      {.detail = detail, .digest_interval = vcpus == 1 ? 1000U : 100'000U})
-          .value();
+  auto recorder = Recorder::start(*machine, std::make_unique<traces::MemorySink>(bytes),
+                                  {.detail = detail,
+                                   .digest_interval = vcpus == 1 ? 1000U : 100'000U,
+                                   .configs = {to_toml(machine->vm(0).config())}})
+                      .value();
   EXPECT_THAT(recorder->finish(drive(*machine, *recorder)), Succeeds());
   return {.arch = arch,
           .guest = guest,

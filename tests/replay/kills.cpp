@@ -21,8 +21,6 @@
 namespace retrap::test {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 /// The console guest is typed at all the time: exits, inputs and digests, one block after another.
 bool record_at(ArchId arch, const std::string& path) {
   auto machine = machine_with(arch, "echo");
@@ -55,10 +53,7 @@ std::uint64_t end_of(const traces::Reader::Block& block) {
 
 Killing::Killing(ArchId arch, const std::filesystem::path& folder)
     : arch_(arch), path_((folder / fmt::format("{}.rtr", to_string(arch))).string()) {
-  const auto began = Clock::now();
   const bool recorded = record_at(arch_, path_);
-  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began);
-  microseconds_ = static_cast<std::uint64_t>(took.count());
   if (recorded) whole_ = contents(path_);
 }
 
@@ -91,13 +86,23 @@ std::string Killing::check(const traces::ByteVector& left, Killed& killed) const
 Killed Killing::run(std::uint64_t seed) {
   std::filesystem::remove(path_);
   Prng prng(seed);
-  const auto after = std::chrono::microseconds(prng.below(microseconds_ + microseconds_ / 4));
+  const std::uint64_t size = prng.below(whole_.size() + 1);
+  const std::chrono::microseconds more(prng.below(200));
   const pid_t child = fork();
   if (child == 0) _exit(record_at(arch_, path_) ? 0 : 1);
-  std::this_thread::sleep_for(after);
-  (void)kill(child, SIGKILL);
   int status = 0;
-  (void)waitpid(child, &status, 0);
+  bool runs = true;
+  std::error_code nothing_there;
+  while (runs && (!std::filesystem::exists(path_) ||
+                  std::filesystem::file_size(path_, nothing_there) < size)) {
+    std::this_thread::sleep_for(std::chrono::microseconds(20));
+    runs = waitpid(child, &status, WNOHANG) == 0;
+  }
+  std::this_thread::sleep_for(more);
+  if (runs) {
+    (void)kill(child, SIGKILL);
+    (void)waitpid(child, &status, 0);
+  }
   Killed killed;
   if (whole_.empty()) {
     killed.problem = "nothing can be recorded";

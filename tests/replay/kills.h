@@ -23,8 +23,8 @@ class Killing {
   /// `folder` is there.
   Killing(ArchId arch, const std::filesystem::path& folder);
 
-  /// Records in a process of its own, kills it with SIGKILL after a time from the seed, and reads
-  /// and replays what is there.
+  /// Records in a process of its own, kills it with SIGKILL when the file has a size from the seed,
+  /// or a little later, and reads and replays what is there.
   [[nodiscard]] Killed run(std::uint64_t seed);
 
  private:
@@ -33,7 +33,6 @@ class Killing {
   ArchId arch_;
   std::string path_;
   traces::ByteVector whole_;
-  std::uint64_t microseconds_ = 0;  ///< that the whole recording takes
 };
 
 }  // namespace retrap::test

@@ -50,7 +50,7 @@ inline std::vector<Event> sample_events() {
                                    .reason = exit_of(kind, values).value()});
     if (kind % 3 == 0) events.emplace_back(AnswerRecord{vm, vcpu, ~std::uint64_t{0} - kind});
     if (kind % 5 == 0) {
-      const auto change = static_cast<LineChange>(kind / 5 % 3);
+      const auto change = static_cast<LineChange>(kind / 5 % 5);
       events.emplace_back(InjectionRecord{vm, vcpu, retired, 33 + kind, change});
     }
   }

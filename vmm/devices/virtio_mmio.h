@@ -43,6 +43,7 @@ class Mmio final : public Device {
   [[nodiscard]] IoResult<> write(const Access& access, std::uint64_t value) override;
   void reset() override;
   [[nodiscard]] bool irq_level() const override { return state_.interrupts != 0; }
+  [[nodiscard]] bool uses_memory() const override { return true; }
   void digest(Digest& into) const override;
 
   [[nodiscard]] Function& function() { return *function_; }
