@@ -23,7 +23,8 @@ class OneExit final : public ArchVcpu {
   void complete(std::uint64_t) override { clock_.retire_to(clock_.retired() + 1); }
   void refuse() override {}
   Emulated emulate(AccessPort& port) override {
-    benchmark::DoNotOptimize(port.read({GuestPhys(0x0900'0000), Width::Word}));
+    std::uint64_t value = 0;
+    benchmark::DoNotOptimize(port.read({GuestPhys(0x0900'0000), Width::Word}, value));
     clock_.retire_to(clock_.retired() + 1);
     return Emulated::Retired;
   }

@@ -18,7 +18,10 @@ add_library(retrap_build_flags INTERFACE)
 target_compile_options(retrap_build_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast
   -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough -Wextra-semi
-  $<$<CXX_COMPILER_ID:GNU>:-Wduplicated-cond;-Wlogical-op>)
+  $<$<CXX_COMPILER_ID:GNU>:-Wduplicated-cond;-Wlogical-op>
+  # GCC joins two words of a small struct into a vector that has just been stored word by word: the
+  # load waits for both stores. An exit of x86_64 has several of them.
+  $<$<CXX_COMPILER_ID:GNU>:-fno-tree-slp-vectorize>)
 if(CMAKE_UNITY_BUILD)
   target_compile_options(retrap_build_flags INTERFACE -Wno-shadow)  # of another file's private names
 endif()

@@ -24,7 +24,6 @@ set(RETRAP_NOT_IN_UNITY
   tests/arch/riscv64_stage2_test.cpp
   tests/arch/x86_64_long_operand_test.cpp
   tests/arch/x86_64_stage2_test.cpp
-  tests/cli/trace_test.cpp
   tests/sim/aarch64_exceptions_test.cpp
   tests/sim/aarch64_faults_test.cpp
   tests/sim/x86_64_exceptions_test.cpp

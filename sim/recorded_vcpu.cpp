@@ -32,7 +32,8 @@ Emulated RecordedVcpu::emulate(AccessPort& port) {
     bool taken = false;
     pc_ = exit->pc;
     if (const auto* read = std::get_if<exits::MmioRead>(&exit->reason)) {
-      taken = port.read(exits::MmioRead(*read)).has_value();
+      std::uint64_t value = 0;
+      taken = port.read(exits::MmioRead(*read), value);
     } else if (const auto* write = std::get_if<exits::MmioWrite>(&exit->reason)) {
       taken = port.write(exits::MmioWrite(*write));
     } else {

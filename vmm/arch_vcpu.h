@@ -4,7 +4,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -19,8 +18,9 @@ namespace retrap {
 class AccessPort {
  public:
   virtual ~AccessPort() = default;
-  /// Zero above the width, or nothing where neither a device nor readable memory is.
-  [[nodiscard]] virtual std::optional<std::uint64_t> read(const exits::MmioRead& access) = 0;
+  /// `value` is zero above the width. False, and `value` unchanged, where neither a device nor
+  /// readable memory is. (An optional would be written to memory and read back, on the hot path.)
+  [[nodiscard]] virtual bool read(const exits::MmioRead& access, std::uint64_t& value) = 0;
   [[nodiscard]] virtual bool write(const exits::MmioWrite& access) = 0;
 };
 
@@ -56,6 +56,16 @@ class ExitHandler {
   /// True: the guest goes on. False: `exit`, which may have been replaced, is what run_with()
   /// gives.
   [[nodiscard]] virtual bool handle(ExitReason& exit) = 0;
+};
+
+/// For run_with() where the caller wants each exit back: wants no more after the first.
+template <class Handler, class Exit>
+class FirstExit final : public Handler {
+ public:
+  [[nodiscard]] bool handle(Exit& exit) override {
+    (void)exit;
+    return false;
+  }
 };
 
 /// One vCPU of one architecture.

@@ -126,15 +126,16 @@ Bus::Entry* Bus::find(std::uint64_t at, Width width) const {
   return units <= entry->size - (at - entry->base) ? entry : nullptr;
 }
 
-std::optional<std::uint64_t> Bus::read(std::uint64_t at, Width width, VcpuId vcpu) {
+bool Bus::read(std::uint64_t at, Width width, VcpuId vcpu, std::uint64_t& value) {
   Entry* entry = find(at, width);
-  if (entry == nullptr) return std::nullopt;
+  if (entry == nullptr) return false;
   const Access access{
       .offset = at - entry->base, .width = width, .vcpu = vcpu, .now_ns = clock_.now_ns()};
-  const auto value = entry->device->read(access);
-  if (!value) count(value.error());
+  const auto answer = entry->device->read(access);
+  if (!answer) count(answer.error());
   sample(*entry);
-  return truncate(value.value_or(0), width);
+  value = truncate(answer.value_or(0), width);
+  return true;
 }
 
 bool Bus::write(std::uint64_t at, Width width, std::uint64_t value, VcpuId vcpu) {

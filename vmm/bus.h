@@ -68,8 +68,13 @@ class Bus final : AlarmSink {
   /// The first device that covers any byte of [at, at + bytes), or null.
   [[nodiscard]] const Device* first_in(std::uint64_t at, std::uint64_t bytes) const;
 
-  /// The value (zero above `width`), or nothing where no device covers the whole access.
-  [[nodiscard]] std::optional<std::uint64_t> read(std::uint64_t at, Width width, VcpuId vcpu);
+  /// Whether a device covers the whole access; then `value` is its answer, zero above `width`.
+  [[nodiscard]] bool read(std::uint64_t at, Width width, VcpuId vcpu, std::uint64_t& value);
+  /// The same, where speed does not matter.
+  [[nodiscard]] std::optional<std::uint64_t> read(std::uint64_t at, Width width, VcpuId vcpu) {
+    std::uint64_t value = 0;
+    return read(at, width, vcpu, value) ? std::optional(value) : std::nullopt;
+  }
   /// Whether a device took it.
   [[nodiscard]] bool write(std::uint64_t at, Width width, std::uint64_t value, VcpuId vcpu);
 

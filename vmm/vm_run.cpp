@@ -35,14 +35,13 @@ class Vm::Port final : public AccessPort {
  public:
   Port(Vm& vm, VcpuId vcpu) : vm_(vm), vcpu_(vcpu) {}
 
-  std::optional<std::uint64_t> read(const exits::MmioRead& access) override {
+  bool read(const exits::MmioRead& access, std::uint64_t& value) override {
     if (!vm_.parts_->mmio.covers(access.addr.raw(), bytes(access.width)))
-      return read_memory(access);
+      return read_memory(access, value);
     saw(access);
-    const auto value = vm_.parts_->mmio.read(access.addr.raw(), access.width, vcpu_);
-    if (!value) return std::nullopt;
-    vm_.answered(vcpu_, *value);
-    return *value;
+    if (!vm_.parts_->mmio.read(access.addr.raw(), access.width, vcpu_, value)) return false;
+    vm_.answered(vcpu_, value);
+    return true;
   }
 
   bool write(const exits::MmioWrite& access) override {
@@ -66,12 +65,13 @@ class Vm::Port final : public AccessPort {
            vm_.parts_->memory.handle_fault(at, access) == FaultOutcome::Populated;
   }
 
-  [[nodiscard]] std::optional<std::uint64_t> read_memory(const exits::MmioRead& access) {
-    if (!may(access.addr, access.width, MappingFlags::Read)) return std::nullopt;
+  [[nodiscard]] bool read_memory(const exits::MmioRead& access, std::uint64_t& value) {
+    if (!may(access.addr, access.width, MappingFlags::Read)) return false;
     std::array<std::byte, sizeof(std::uint64_t)> buffer{};
     const auto word = std::span(buffer).first(bytes(access.width));
-    if (!vm_.parts_->memory.read(access.addr, word)) return std::nullopt;
-    return load_le(word, 0, access.width);
+    if (!vm_.parts_->memory.read(access.addr, word)) return false;
+    value = load_le(word, 0, access.width).value_or(0);
+    return true;
   }
 
   [[nodiscard]] bool write_memory(const exits::MmioWrite& access) {
@@ -190,9 +190,10 @@ bool Vm::handle(Vcpu& vcpu, const ExitReason& exit) {
 
 // An architecture that decodes by itself reports the access and not the fault.
 bool Vm::on(Vcpu& vcpu, const exits::MmioRead& read) {
-  if (const auto value = parts_->mmio.read(read.addr.raw(), read.width, vcpu.id())) {
-    answered(vcpu.id(), *value);
-    vcpu.arch().complete(*value);
+  std::uint64_t value = 0;
+  if (parts_->mmio.read(read.addr.raw(), read.width, vcpu.id(), value)) {
+    answered(vcpu.id(), value);
+    vcpu.arch().complete(value);
   } else {
     ++statistics_.aborts;
     vcpu.arch().refuse();
@@ -211,9 +212,10 @@ bool Vm::on(Vcpu& vcpu, const exits::MmioWrite& write) {
 }
 
 bool Vm::on(Vcpu& vcpu, const exits::SysRegRead& read) {
-  if (const auto value = parts_->sysregs.read(read.addr, Width::Double, vcpu.id())) {
-    answered(vcpu.id(), *value);
-    vcpu.arch().complete(*value);
+  std::uint64_t value = 0;
+  if (parts_->sysregs.read(read.addr, Width::Double, vcpu.id(), value)) {
+    answered(vcpu.id(), value);
+    vcpu.arch().complete(value);
   } else {
     ++statistics_.refused_sysregs;
     vcpu.arch().refuse();
@@ -233,10 +235,10 @@ bool Vm::on(Vcpu& vcpu, const exits::SysRegWrite& write) {
 
 // Where no device is, a port floats high and swallows what is written: guests probe for devices.
 bool Vm::on(Vcpu& vcpu, const exits::IoRead& read) {
-  const auto value = parts_->ports.read(read.port, read.width, vcpu.id());
-  if (!value) ++statistics_.unclaimed_ports;
-  answered(vcpu.id(), value.value_or(all_ones(read.width)));
-  vcpu.arch().complete(value.value_or(all_ones(read.width)));
+  std::uint64_t value = all_ones(read.width);
+  if (!parts_->ports.read(read.port, read.width, vcpu.id(), value)) ++statistics_.unclaimed_ports;
+  answered(vcpu.id(), value);
+  vcpu.arch().complete(value);
   return true;
 }
 

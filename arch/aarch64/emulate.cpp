@@ -91,14 +91,15 @@ class Emulation {
     for (std::uint64_t done = 0; done < size;) {
       const Width width = piece(offset + done, size - done);
       const bool whole = bytes(width) == size;
-      const auto value =
-          port_.read({.addr = ipa_of(offset + done),
-                      .width = width,
-                      .reg = whole ? reg : exits::kNoRegister,
-                      .reg_width = insn_.wide || !whole ? Width::Double : Width::Word,
-                      .signed_ext = whole && insn_.sign_extend});
-      if (!value) return refuse();
-      if (!store_le(buffer_, offset + done, width, *value)) return refuse();
+      const exits::MmioRead access = {
+          .addr = ipa_of(offset + done),
+          .width = width,
+          .reg = whole ? reg : exits::kNoRegister,
+          .reg_width = insn_.wide || !whole ? Width::Double : Width::Word,
+          .signed_ext = whole && insn_.sign_extend};
+      std::uint64_t value = 0;
+      if (!port_.read(access, value)) return refuse();
+      if (!store_le(buffer_, offset + done, width, value)) return refuse();
       done += bytes(width);
     }
     return true;
@@ -338,13 +339,15 @@ EmulationResult emulate_access(Cpu& cpu, const SyndromeAccess& access, AccessPor
     const bool done = port.write({.addr = access.at, .width = access.width, .data = data});
     return {.outcome = done ? Emulated::Retired : Emulated::NoAccess};
   }
-  const auto value = port.read({.addr = access.at,
+  std::uint64_t value = 0;
+  const bool taken = port.read({.addr = access.at,
                                 .width = access.width,
                                 .reg = static_cast<std::uint8_t>(access.rt),
                                 .reg_width = access.register_width,
-                                .signed_ext = access.sign_extend});
-  if (!value) return {.outcome = Emulated::NoAccess};
-  cpu.set_x(access.rt, extend(*value, access.width, access.sign_extend, access.register_width));
+                                .signed_ext = access.sign_extend},
+                               value);
+  if (!taken) return {.outcome = Emulated::NoAccess};
+  cpu.set_x(access.rt, extend(value, access.width, access.sign_extend, access.register_width));
   return {.outcome = Emulated::Retired};
 }
 

@@ -3,6 +3,7 @@
 
 #include "arch/aarch64/emulate.h"
 #include "arch/aarch64/sysregs.h"
+#include "vmm/exit_relay.h"
 
 namespace retrap::aarch64 {
 namespace {
@@ -32,13 +33,13 @@ struct SoftwareInterrupt {
 /// Tells the monitor of each exit of the CPU, until it wants no more.
 class Aarch64Vcpu::Turn final : public RawExitHandler {
  public:
-  Turn(Aarch64Vcpu& vcpu, ExitHandler& handler) : vcpu_(vcpu), handler_(handler) {}
+  Turn(Aarch64Vcpu& vcpu, ExitHandler& handler) : vcpu_(vcpu), relay_(handler) {}
 
   bool handle(const RawExit& exit) override {
     vcpu_.exit_ = &exit;
     if (vcpu_.is_undefined_access()) {
       vcpu_.inject_undefined();
-    } else if (!goes_on_after(vcpu_.reason())) {
+    } else if (!relay_.goes_on_after(vcpu_.reason())) {
       return false;
     }
     return goes_on();
@@ -47,24 +48,16 @@ class Aarch64Vcpu::Turn final : public RawExitHandler {
   /// Whether the guest can go on at all.
   [[nodiscard]] bool goes_on() {
     while (vcpu_.crash_) {
-      if (!goes_on_after(ExitReason(*vcpu_.crash_))) return false;
+      if (!relay_.goes_on_after(ExitReason(*vcpu_.crash_))) return false;
     }
     return true;
   }
 
-  [[nodiscard]] const ExitReason& last() const { return last_; }
+  [[nodiscard]] const ExitReason& last() const { return relay_.last(); }
 
  private:
-  // By reference: a copy of what has just been written piece by piece is slow.
-  [[nodiscard]] bool goes_on_after(ExitReason&& exit) {
-    if (handler_.handle(exit)) return true;
-    last_ = exit;
-    return false;
-  }
-
   Aarch64Vcpu& vcpu_;
-  ExitHandler& handler_;
-  ExitReason last_ = exits::Nothing{};  ///< the one that ended it
+  ExitRelay relay_;
 };
 
 ExitReason Aarch64Vcpu::run_with(ExitHandler& handler) {
@@ -74,10 +67,8 @@ ExitReason Aarch64Vcpu::run_with(ExitHandler& handler) {
 }
 
 ExitReason Aarch64Vcpu::run() {
-  struct Nobody final : ExitHandler {
-    bool handle(ExitReason&) override { return false; }
-  } nobody;
-  return run_with(nobody);
+  FirstExit<ExitHandler, ExitReason> first;
+  return run_with(first);
 }
 
 ExitReason Aarch64Vcpu::reason() {

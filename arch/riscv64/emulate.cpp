@@ -13,10 +13,7 @@ struct PortTables {
   AccessPort& port;
 
   [[nodiscard]] bool read(std::uint64_t gpa, std::uint64_t& entry) const {
-    const auto value = port.read({.addr = GuestPhys(gpa), .width = Width::Double});
-    if (!value) return false;
-    entry = *value;
-    return true;
+    return port.read({.addr = GuestPhys(gpa), .width = Width::Double}, entry);
   }
   [[nodiscard]] bool update(std::uint64_t gpa, std::uint64_t entry) const {
     return port.write({.addr = GuestPhys(gpa), .width = Width::Double, .data = entry});
@@ -63,16 +60,16 @@ class Accessor {
     return second_first ? second() && first() : first() && second();
   }
 
-  [[nodiscard]] std::optional<std::uint64_t> read(std::uint8_t reg = exits::kNoRegister,
-                                                  bool signed_ext = false) {
-    std::uint64_t value = 0;
-    for (const Piece& piece : pieces()) {
-      const auto part = port_.read(
-          {.addr = piece.at, .width = piece.width, .reg = reg, .signed_ext = signed_ext});
-      if (!part) return std::nullopt;
-      value |= *part << (8 * piece.first_byte);
-    }
-    return value;
+  [[nodiscard]] bool read(std::uint64_t& value, std::uint8_t reg = exits::kNoRegister,
+                          bool signed_ext = false) {
+    value = 0;
+    return std::ranges::all_of(pieces(), [&](const Piece& piece) {
+      std::uint64_t part = 0;
+      const bool taken = port_.read(
+          {.addr = piece.at, .width = piece.width, .reg = reg, .signed_ext = signed_ext}, part);
+      value |= part << (8 * piece.first_byte);
+      return taken;
+    });
   }
 
   [[nodiscard]] bool write(std::uint64_t value) {
@@ -134,14 +131,14 @@ std::uint64_t nan_boxed(const MemoryInstruction& instruction, std::uint64_t valu
 Emulated load(Cpu& cpu, const MemoryInstruction& instruction, Accessor& memory) {
   const bool is_float = instruction.kind == MemoryKind::LoadFloat;
   const bool to_register = !is_float && instruction.rd != 0;
-  const auto value =
-      memory.read(to_register ? instruction.rd : exits::kNoRegister, instruction.signed_ext);
-  if (!value) return Emulated::NoAccess;
+  const std::uint8_t reg = to_register ? instruction.rd : exits::kNoRegister;
+  std::uint64_t value = 0;
+  if (!memory.read(value, reg, instruction.signed_ext)) return Emulated::NoAccess;
   if (is_float) {
-    cpu.set_f(instruction.rd, nan_boxed(instruction, *value));
+    cpu.set_f(instruction.rd, nan_boxed(instruction, value));
     cpu.set_csr(Csr::Vsstatus, cpu.csr(Csr::Vsstatus) | vsstatus::kFs);
   } else {
-    cpu.set_x(instruction.rd, extended(instruction, *value));
+    cpu.set_x(instruction.rd, extended(instruction, value));
   }
   return Emulated::Retired;
 }
@@ -153,13 +150,13 @@ Emulated store(Cpu& cpu, const MemoryInstruction& instruction, Accessor& memory)
 }
 
 Emulated amo(Cpu& cpu, const MemoryInstruction& instruction, Accessor& memory) {
-  const auto old = memory.read();
-  if (!old) return Emulated::NoAccess;
+  std::uint64_t old = 0;
+  if (!memory.read(old)) return Emulated::NoAccess;
   const std::uint64_t operand = truncate(cpu.x(instruction.rs2), instruction.width);
-  if (!memory.write(apply(instruction.amo, instruction.width, *old, operand))) {
+  if (!memory.write(apply(instruction.amo, instruction.width, old, operand))) {
     return Emulated::NoAccess;
   }
-  cpu.set_x(instruction.rd, extended(instruction, *old));
+  cpu.set_x(instruction.rd, extended(instruction, old));
   return Emulated::Retired;
 }
 

@@ -6,6 +6,7 @@
 #include "arch/riscv64/decode.h"
 #include "vmm/base/bytes.h"
 #include "vmm/base/overloaded.h"
+#include "vmm/exit_relay.h"
 
 namespace retrap::riscv64 {
 namespace {
@@ -74,35 +75,27 @@ Vcpu::~Vcpu() {
 /// Tells the monitor of each exit of the hart, until it wants no more.
 class Vcpu::Turn final : public RawExitHandler {
  public:
-  Turn(Vcpu& vcpu, ExitHandler& handler) : vcpu_(vcpu), handler_(handler) {}
+  Turn(Vcpu& vcpu, ExitHandler& handler) : vcpu_(vcpu), relay_(handler) {}
 
   bool handle(const RawExit& exit) override {
     vcpu_.retired_ += vcpu_.clock_.retired() - vcpu_.entered_at_;
-    return goes_on_after(vcpu_.reason(exit)) && goes_on();
+    return relay_.goes_on_after(vcpu_.reason(exit)) && goes_on();
   }
 
   /// What is due comes before the guest.
   [[nodiscard]] bool goes_on() {
     while (vcpu_.is_exit_due()) {
-      if (!goes_on_after(vcpu_.due_exit())) return false;
+      if (!relay_.goes_on_after(vcpu_.due_exit())) return false;
     }
     vcpu_.prepare_entry();
     return true;
   }
 
-  [[nodiscard]] const ExitReason& last() const { return last_; }
+  [[nodiscard]] const ExitReason& last() const { return relay_.last(); }
 
  private:
-  // By reference: a copy of what has just been written piece by piece is slow.
-  [[nodiscard]] bool goes_on_after(ExitReason&& exit) {
-    if (handler_.handle(exit)) return true;
-    last_ = exit;
-    return false;
-  }
-
   Vcpu& vcpu_;
-  ExitHandler& handler_;
-  ExitReason last_ = exits::Nothing{};  ///< the one that ended it
+  ExitRelay relay_;
 };
 
 ExitReason Vcpu::run_with(ExitHandler& handler) {
@@ -112,10 +105,8 @@ ExitReason Vcpu::run_with(ExitHandler& handler) {
 }
 
 ExitReason Vcpu::run() {
-  struct Nobody final : ExitHandler {
-    bool handle(ExitReason&) override { return false; }
-  } nobody;
-  return run_with(nobody);
+  FirstExit<ExitHandler, ExitReason> first;
+  return run_with(first);
 }
 
 ExitReason Vcpu::due_exit() {

@@ -100,6 +100,8 @@ struct RawExit {
   /// as the hardware knows (16-byte accesses show as their first 8).
   std::uint64_t linear = 0;
   std::uint8_t size = 0;
+  /// These are the whole memory operand of the instruction, in one page; else perhaps a part of it.
+  bool whole_operand = false;
   /// The exit happened while an event was delivered (EXITINTINFO.V), not in an instruction: there
   /// is nothing to decode. The CPU keeps the event and delivers it at the next run(), unless
   /// another is injected.

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 
@@ -85,16 +86,21 @@ class Decoder {
   /// `bytes` as for decode(). Valid until the next call.
   [[nodiscard]] const std::optional<Instruction>& decode(const std::array<std::uint8_t, 15>& bytes,
                                                          std::size_t size, unsigned code_bytes) {
+    // All 15 bytes, one of them twice.
+    std::array<std::uint64_t, 2> key;
+    std::memcpy(&key[0], bytes.data(), sizeof key[0]);
+    std::memcpy(&key[1], bytes.data() + bytes.size() - sizeof key[1], sizeof key[1]);
     Known& known = known_[(bytes[0] ^ bytes[1] ^ bytes[2]) % known_.size()];
-    if (known.size != size || known.code_bytes != code_bytes || known.bytes != bytes) {
-      known = {bytes, size, code_bytes, x86_64::decode(std::span(bytes).first(size), code_bytes)};
+    if (known.key[0] != key[0] || known.key[1] != key[1] || known.size != size ||
+        known.code_bytes != code_bytes) {
+      known = {key, size, code_bytes, x86_64::decode(std::span(bytes).first(size), code_bytes)};
     }
     return known.instruction;
   }
 
  private:
   struct Known {
-    std::array<std::uint8_t, 15> bytes{};
+    std::array<std::uint64_t, 2> key{};
     std::size_t size = 0;
     unsigned code_bytes = 0;
     std::optional<Instruction> instruction;

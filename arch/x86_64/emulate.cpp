@@ -41,12 +41,36 @@ Emulated Emulator::run(const RawExit& exit, Decoder& decoder) {
   if (!in) return unknown_form(exit);
   reader_.set_length(in->length);
   // What is read and then written has been translated for reading.
-  if (in->action == Action::Load || in->action == Action::Store) reader_.know(exit);
+  if (in->action == Action::Load || in->action == Action::Store) {
+    if (exit.whole_operand && exit.size == in->bytes) return plain_move(*in, GuestPhys(exit.info2));
+    reader_.know(exit);
+  }
   if (in->action == Action::VectorLoad || in->action == Action::VectorStore) {
     const bool loads = in->action == Action::VectorLoad;
     return on_scratch(reader_.linear(*in), in->bytes, in->memory.segment, loads, !loads);
   }
   return execute(*in) ? Emulated::Retired : why_not();
+}
+
+// Most accesses to devices: one, to where the hardware says.
+Emulated Emulator::plain_move(const Instruction& in, GuestPhys gpa) {
+  const auto width = static_cast<Width>(in.bytes);
+  if (in.action == Action::Store) {
+    const std::uint64_t data = truncate(right_side(in), width);
+    if (!port_.write({.addr = gpa, .width = width, .data = data})) return Emulated::NoAccess;
+  } else {
+    std::uint64_t value = 0;
+    const bool taken = port_.read({.addr = gpa,
+                                   .width = width,
+                                   .reg = in.reg,
+                                   .reg_width = static_cast<Width>(in.operand_bytes),
+                                   .signed_ext = in.sign_extends},
+                                  value);
+    if (!taken) return Emulated::NoAccess;
+    set_reg(in, in.reg, in.sign_extends ? sign_extend(value, 8U * in.bytes) : value);
+  }
+  cpu_.advance(in.length);
+  return Emulated::Retired;
 }
 
 Emulator::Done Emulator::execute(const Instruction& in) {
@@ -94,13 +118,15 @@ Emulator::Done Emulator::read(const Operand& operand, std::uint64_t& value, std:
                               unsigned reg_bytes, bool sign_extends) {
   value = 0;
   for (const Piece& piece : operand.pieces()) {
-    const auto part = port_.read({.addr = piece.gpa,
-                                  .width = piece.width,
-                                  .reg = reg,
-                                  .reg_width = static_cast<Width>(std::min(reg_bytes, 8U)),
-                                  .signed_ext = sign_extends});
-    if (!part) return refuse(piece.gpa);
-    value |= truncate(*part, piece.width) << (8 * (piece.offset % 8));
+    std::uint64_t part = 0;
+    const bool taken = port_.read({.addr = piece.gpa,
+                                   .width = piece.width,
+                                   .reg = reg,
+                                   .reg_width = static_cast<Width>(std::min(reg_bytes, 8U)),
+                                   .signed_ext = sign_extends},
+                                  part);
+    if (!taken) return refuse(piece.gpa);
+    value |= truncate(part, piece.width) << (8 * (piece.offset % 8));
   }
   return true;
 }

@@ -42,6 +42,7 @@ class Emulator {
  private:
   using Done = bool;  ///< false: fault_ says why
 
+  [[nodiscard]] Emulated plain_move(const Instruction& in, GuestPhys gpa);
   [[nodiscard]] Done execute(const Instruction& in);
   [[nodiscard]] Done load_form(const Instruction& in);
   [[nodiscard]] Done store_form(const Instruction& in);

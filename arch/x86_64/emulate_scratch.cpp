@@ -137,9 +137,9 @@ Emulated Emulator::on_scratch(std::uint64_t linear, unsigned bytes, SegmentName 
   std::array<std::uint64_t, Operand::kMostBytes> before{};
   for (std::size_t i = 0; reads && i < operand.count; ++i) {
     const Piece& piece = operand.storage[i];
-    const auto value = port_.read({.addr = piece.gpa, .width = piece.width});
-    if (!value) return Emulated::NoAccess;
-    before[i] = truncate(*value, piece.width);
+    std::uint64_t value = 0;
+    if (!port_.read({.addr = piece.gpa, .width = piece.width}, value)) return Emulated::NoAccess;
+    before[i] = truncate(value, piece.width);
     (void)store_le(scratch.bytes_of(piece), 0, piece.width, before[i]);
   }
   Completion done = complete_on(scratch);

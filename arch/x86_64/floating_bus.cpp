@@ -12,15 +12,14 @@ bool FloatingBus::has_memory(GuestPhys at, Width width, MappingFlags access) {
          memory_.handle_fault(at, access) == FaultOutcome::Populated;
 }
 
-std::optional<std::uint64_t> FloatingBus::read(const exits::MmioRead& access) {
-  if (const auto value = mmio_.read(access.addr.raw(), access.width, vcpu_)) return value;
+bool FloatingBus::read(const exits::MmioRead& access, std::uint64_t& value) {
+  if (mmio_.read(access.addr.raw(), access.width, vcpu_, value)) return true;
   std::array<std::byte, sizeof(std::uint64_t)> buffer{};
   const auto word = std::span(buffer).first(bytes(access.width));
-  if (has_memory(access.addr, access.width, MappingFlags::Read) &&
-      memory_.read(access.addr, word)) {
-    return load_le(word, 0, access.width);
-  }
-  return all_ones(access.width);
+  const bool read = has_memory(access.addr, access.width, MappingFlags::Read) &&
+                    memory_.read(access.addr, word).has_value();
+  value = read ? load_le(word, 0, access.width).value_or(0) : all_ones(access.width);
+  return true;
 }
 
 bool FloatingBus::write(const exits::MmioWrite& access) {

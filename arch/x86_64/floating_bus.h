@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 
 #include "vmm/address_space.h"
 #include "vmm/arch_vcpu.h"
@@ -18,7 +17,7 @@ class FloatingBus final : public AccessPort {
   FloatingBus(AddressSpace& memory, Bus& mmio, VcpuId vcpu)
       : memory_(memory), mmio_(mmio), vcpu_(vcpu) {}
 
-  [[nodiscard]] std::optional<std::uint64_t> read(const exits::MmioRead& access) override;
+  [[nodiscard]] bool read(const exits::MmioRead& access, std::uint64_t& value) override;
   [[nodiscard]] bool write(const exits::MmioWrite& access) override;
 
  private:

@@ -6,6 +6,7 @@
 #include "arch/x86_64/floating_bus.h"
 #include "arch/x86_64/registers.h"
 #include "vmm/base/check.h"
+#include "vmm/exit_relay.h"
 
 namespace retrap::x86_64 {
 namespace {
@@ -53,44 +54,38 @@ void Vcpu::set_entry(GuestPhys entry, std::uint64_t arg) {
 /// What happens between an exit of the CPU and its next entry.
 class Vcpu::Turn final : public RawExitHandler {
  public:
-  Turn(Vcpu& vcpu, ExitHandler& handler) : vcpu_(vcpu), handler_(handler) {}
+  Turn(Vcpu& vcpu, ExitHandler& handler) : vcpu_(vcpu), relay_(handler) {}
 
   bool handle(const RawExit& exit) override { return goes_on(vcpu_.handle(exit)); }
 
-  /// False: exit() has been handled, and was the last one.
+  /// False: last() has been handled.
   [[nodiscard]] bool goes_on(Handled exit) {
     RETRAP_CHECK(vcpu_.awaited_ == Awaited::Nothing || exit, "the last exit has been answered");
     while (exit || vcpu_.has_own_exit()) {
       if (!exit) exit = vcpu_.before_entry();
-      if (exit && !handler_.handle(*exit)) {
-        exit_ = exit;
-        return false;
-      }
+      if (exit && !relay_.goes_on_after(std::move(*exit))) return false;
       exit.reset();
     }
     vcpu_.deliver_events();
     return true;
   }
 
-  [[nodiscard]] const ExitReason& exit() const { return *exit_; }
+  [[nodiscard]] const ExitReason& last() const { return relay_.last(); }
 
  private:
   Vcpu& vcpu_;
-  ExitHandler& handler_;
-  Handled exit_;
+  ExitRelay relay_;
 };
 
 ExitReason Vcpu::run_with(ExitHandler& handler) {
   Turn turn(*this, handler);
   if (turn.goes_on(std::nullopt)) (void)parts_.cpu.run_with(turn);
-  return turn.exit();
+  return turn.last();
 }
 
 ExitReason Vcpu::run() {
-  struct Nobody final : ExitHandler {
-    bool handle(ExitReason& /*exit*/) override { return false; }
-  } nobody;
-  return run_with(nobody);
+  FirstExit<ExitHandler, ExitReason> first;
+  return run_with(first);
 }
 
 // Whether before_entry() has something to do.

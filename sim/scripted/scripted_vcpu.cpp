@@ -108,10 +108,10 @@ Emulated ScriptedVcpu::emulate(AccessPort& port) {
   for (const PortAccess& access : step.accesses) {
     bool taken = false;
     if (const auto* read = std::get_if<exits::MmioRead>(&access)) {
-      const auto value = port.read(*read);
-      answers_.emplace_back(Accessed{read->addr, value});
-      taken = value.has_value();
-      if (taken && read->reg < kRegisters) registers_[read->reg] = register_value(*read, *value);
+      std::uint64_t value = 0;
+      taken = port.read(*read, value);
+      answers_.emplace_back(Accessed{read->addr, taken ? std::optional(value) : std::nullopt});
+      if (taken && read->reg < kRegisters) registers_[read->reg] = register_value(*read, value);
     } else {
       const auto& write = std::get<exits::MmioWrite>(access);
       taken = port.write(write);

@@ -99,14 +99,14 @@ class FakePort final : public AccessPort {
   std::map<std::uint64_t, std::uint8_t> bytes_at;
   std::vector<std::uint64_t> holes;
 
-  std::optional<std::uint64_t> read(const exits::MmioRead& access) override {
-    if (is_hole(access.addr.raw())) return std::nullopt;
+  bool read(const exits::MmioRead& access, std::uint64_t& value) override {
+    if (is_hole(access.addr.raw())) return false;
     reads.push_back(access);
-    std::uint64_t value = 0;
+    value = 0;
     for (std::uint64_t i = 0; i < bytes(access.width); ++i) {
       value |= std::uint64_t{bytes_at[access.addr.raw() + i]} << 8 * i;
     }
-    return value;
+    return true;
   }
   bool write(const exits::MmioWrite& access) override {
     if (is_hole(access.addr.raw())) return false;

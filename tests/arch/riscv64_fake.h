@@ -149,11 +149,12 @@ class FakePort final : public AccessPort {
   bool refuses_reads = false;
   bool refuses_writes = false;
 
-  std::optional<std::uint64_t> read(const exits::MmioRead& access) override {
-    if (refuses_reads) return std::nullopt;
+  bool read(const exits::MmioRead& access, std::uint64_t& value) override {
+    if (refuses_reads) return false;
     reads.push_back(access);
     const auto found = answers.find(access.addr.raw());
-    return truncate(found == answers.end() ? 0 : found->second, access.width);
+    value = truncate(found == answers.end() ? 0 : found->second, access.width);
+    return true;
   }
   bool write(const exits::MmioWrite& access) override {
     if (refuses_writes) return false;

@@ -170,13 +170,12 @@ struct Parts {
 /// Remembers what was asked of it; answers reads from `values` in turn, then with `value`.
 class FakePort final : public AccessPort {
  public:
-  [[nodiscard]] std::optional<std::uint64_t> read(const exits::MmioRead& access) override {
+  [[nodiscard]] bool read(const exits::MmioRead& access, std::uint64_t& answer) override {
     reads.push_back(access);
-    if (refuse_reads) return std::nullopt;
-    if (values.empty()) return value;
-    const std::uint64_t first = values.front();
-    values.pop_front();
-    return first;
+    if (refuse_reads) return false;
+    answer = values.empty() ? value : values.front();
+    if (!values.empty()) values.pop_front();
+    return true;
   }
   [[nodiscard]] bool write(const exits::MmioWrite& access) override {
     writes.push_back(access);

@@ -435,12 +435,17 @@ TEST_F(VcpuDeathTest, InsistsOnTheProtocol) {
 TEST(FloatingBus, ReachesRamAndDevices) {
   test::Parts parts;
   FloatingBus bus(parts.space, parts.mmio, kBootVcpu);
+  const auto read = [&](GuestPhys at, Width width) {
+    std::uint64_t value = 0;
+    EXPECT_TRUE(bus.read({at, width}, value));
+    return value;
+  };
   EXPECT_TRUE(bus.write({GuestPhys(0x100), Width::Word, 0x1234'5678}));
-  EXPECT_EQ(bus.read({GuestPhys(0x102), Width::Half}), 0x1234u);
-  EXPECT_EQ(bus.read({GuestPhys(0xfee0'0030), Width::Word}), 0x0005'0014u);
+  EXPECT_EQ(read(GuestPhys(0x102), Width::Half), 0x1234u);
+  EXPECT_EQ(read(GuestPhys(0xfee0'0030), Width::Word), 0x0005'0014u);
   EXPECT_TRUE(bus.write({GuestPhys(0xfee0'0080), Width::Word, 0x20}));
   EXPECT_EQ(parts.interrupts.apics().apic(0).task_priority(), 0x20);
-  EXPECT_EQ(bus.read({GuestPhys(0xd000'0000), Width::Byte}), 0xffu);
+  EXPECT_EQ(read(GuestPhys(0xd000'0000), Width::Byte), 0xffu);
   EXPECT_TRUE(bus.write({GuestPhys(0xd000'0000), Width::Double, 1}));
 }
 

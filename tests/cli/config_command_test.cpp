@@ -129,14 +129,13 @@ TEST(ConfigCommand, SaysWhatIsMissing) {
 }
 
 TEST(Stat, IsATableOfExitsOnStandardError) {
-  const auto build = test::retrap_program().parent_path().parent_path();
-  for (const std::string_view arch : kArchNames) {
+  for (const ArchId arch : kAllArchs) {
     const test::TemporaryFolder folder;
-    const auto kernel = build / "guests" / arch / "timer.elf";
-    const Finished plain = test::run_program(test::retrap_program(),
-                                             {"run", "--kernel", kernel.string()}, folder.path());
+    const std::string kernel = test::builtin_guest(arch, "timer");
+    const Finished plain =
+        test::run_program(test::retrap_program(), {"run", "--kernel", kernel}, folder.path());
     const Finished finished = test::run_program(
-        test::retrap_program(), {"run", "--kernel", kernel.string(), "--stat"}, folder.path());
+        test::retrap_program(), {"run", "--kernel", kernel, "--stat"}, folder.path());
 
     EXPECT_EQ(finished.status, 0);
     EXPECT_EQ(finished.out, plain.out) << "looking changes nothing";

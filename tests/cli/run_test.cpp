@@ -18,6 +18,7 @@ namespace retrap {
 namespace {
 
 using nlohmann::ordered_json;
+using test::builtin_guest;
 using test::Finished;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
@@ -27,11 +28,6 @@ using ::testing::IsEmpty;
 using ::testing::MatchesRegex;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-std::string guest(ArchId arch, const std::string& name) {
-  const auto build = test::retrap_program().parent_path().parent_path();
-  return (build / "guests" / to_string(arch) / (name + ".elf")).string();
-}
 
 Finished retrap_in(const test::TemporaryFolder& folder, std::vector<std::string> arguments) {
   return test::run_program(test::retrap_program(), arguments, folder.path());
@@ -54,7 +50,7 @@ ordered_json report_of(std::vector<std::string> arguments) {
 class EveryArch : public ::testing::TestWithParam<ArchId> {};
 
 TEST_P(EveryArch, RunsAGuestWithItsConsoleOnStandardOutput) {
-  const auto finished = run_retrap({"run", "--kernel", guest(GetParam(), "hello")});
+  const auto finished = run_retrap({"run", "--kernel", builtin_guest(GetParam(), "hello")});
 
   EXPECT_EQ(finished.status, 0);
   EXPECT_EQ(finished.out, "hello from " + std::string(to_string(GetParam())) + "\n");
@@ -66,7 +62,8 @@ TEST_P(EveryArch, RunsAGuestWithItsConsoleOnStandardOutput) {
 TEST_P(EveryArch, RunsItsExampleConfiguration) {
   const std::string name = "hello-" + std::string(to_string(GetParam())) + ".toml";
   const auto path = test::source_dir() / "examples" / "configs" / name;
-  const auto finished = run_retrap({"run", path.string(), "--kernel", guest(GetParam(), "hello")});
+  const auto finished =
+      run_retrap({"run", path.string(), "--kernel", builtin_guest(GetParam(), "hello")});
 
   EXPECT_EQ(finished.status, 0) << finished.err;
   EXPECT_EQ(finished.out, "hello from " + std::string(to_string(GetParam())) + "\n");
@@ -74,7 +71,7 @@ TEST_P(EveryArch, RunsItsExampleConfiguration) {
 
 TEST_P(EveryArch, ReportsWhatScriptsDependOn) {
   const auto report =
-      report_of({"--kernel", guest(GetParam(), "timer"), "--vcpus", "2", "--seed", "7"});
+      report_of({"--kernel", builtin_guest(GetParam(), "timer"), "--vcpus", "2", "--seed", "7"});
 
   std::vector<std::string> keys;
   for (const auto& [key, value] : report.items()) keys.push_back(key);
@@ -92,7 +89,7 @@ TEST_P(EveryArch, ReportsWhatScriptsDependOn) {
 }
 
 TEST_P(EveryArch, HasOneDigestHoweverItIsSliced) {
-  const std::string kernel = guest(GetParam(), "timer");
+  const std::string kernel = builtin_guest(GetParam(), "timer");
   const auto whole = report_of({"--kernel", kernel});
 
   for (const std::string slice : {"29", "1000", "50021"}) {
@@ -104,7 +101,7 @@ TEST_P(EveryArch, HasOneDigestHoweverItIsSliced) {
 }
 
 TEST_P(EveryArch, RunsTheSameEagerOrLazy) {
-  const std::string kernel = guest(GetParam(), "lazy");
+  const std::string kernel = builtin_guest(GetParam(), "lazy");
   const auto eager = report_of({"--kernel", kernel, "--populate", "eager", "--memory", "64M"});
   const auto lazy = report_of({"--kernel", kernel, "--populate", "lazy", "--memory", "64M"});
 
@@ -113,8 +110,8 @@ TEST_P(EveryArch, RunsTheSameEagerOrLazy) {
 }
 
 TEST_P(EveryArch, SaysThatTheBudgetIsSpent) {
-  const auto finished =
-      run_retrap({"run", "--kernel", guest(GetParam(), "spin"), "--max-instructions", "1000000"});
+  const auto finished = run_retrap(
+      {"run", "--kernel", builtin_guest(GetParam(), "spin"), "--max-instructions", "1000000"});
 
   EXPECT_EQ(finished.status, 5);
   EXPECT_EQ(finished.out, "spinning\n");
@@ -122,21 +119,21 @@ TEST_P(EveryArch, SaysThatTheBudgetIsSpent) {
 }
 
 TEST_P(EveryArch, SaysThatNothingWillWakeTheGuest) {
-  const auto finished = run_retrap({"run", "--kernel", guest(GetParam(), "sleep")});
+  const auto finished = run_retrap({"run", "--kernel", builtin_guest(GetParam(), "sleep")});
 
   EXPECT_EQ(finished.status, 4);
   EXPECT_THAT(finished.err, StartsWith("retrap: deadlocked: "));
 }
 
 TEST_P(EveryArch, SaysThatTheGuestAskedForAReset) {
-  const auto finished = run_retrap({"run", "--kernel", guest(GetParam(), "restart")});
+  const auto finished = run_retrap({"run", "--kernel", builtin_guest(GetParam(), "restart")});
 
   EXPECT_EQ(finished.status, 4);
   EXPECT_THAT(finished.err, StartsWith("retrap: reset"));
 }
 
 TEST_P(EveryArch, RefusesRamThatIsTooSmallForItsGuest) {
-  const std::string kernel = guest(GetParam(), "hello");
+  const std::string kernel = builtin_guest(GetParam(), "hello");
   const auto finished = run_retrap({"run", "--kernel", kernel, "--memory", "4K"});
 
   EXPECT_EQ(finished.status, 1);
@@ -146,11 +143,11 @@ TEST_P(EveryArch, RefusesRamThatIsTooSmallForItsGuest) {
 }
 
 TEST_P(EveryArch, RefusesRamBeyondItsAddresses) {
-  const auto finished =
-      run_retrap({"run", "--kernel", guest(GetParam(), "hello"), "--memory", "17179869183G"});
+  const auto finished = run_retrap(
+      {"run", "--kernel", builtin_guest(GetParam(), "hello"), "--memory", "17179869183G"});
 
   EXPECT_EQ(finished.status, 1);
-  EXPECT_THAT(finished.err, StartsWith("retrap: " + guest(GetParam(), "hello") + ": "));
+  EXPECT_THAT(finished.err, StartsWith("retrap: " + builtin_guest(GetParam(), "hello") + ": "));
 }
 
 TEST_P(EveryArch, RefusesRamWhereItsInterruptControllerIs) {
@@ -164,7 +161,7 @@ TEST_P(EveryArch, RefusesRamWhereItsInterruptControllerIs) {
                            "devices = {{}}\n",
                            to_string(GetParam()), kRam[index], kBases[index]));
   const auto finished =
-      retrap_in(folder, {"run", "c.toml", "--kernel", guest(GetParam(), "hello")});
+      retrap_in(folder, {"run", "c.toml", "--kernel", builtin_guest(GetParam(), "hello")});
 
   EXPECT_EQ(finished.status, 1);
   EXPECT_THAT(finished.err, MatchesRegex("retrap: c.toml: memory at .* overlaps the device .*; "
@@ -172,9 +169,9 @@ TEST_P(EveryArch, RefusesRamWhereItsInterruptControllerIs) {
 }
 
 TEST_P(EveryArch, RefusesAKernelOfAnother) {
-  const auto finished =
-      run_retrap({"run", "--arch", std::string(to_string(GetParam())), "--kernel",
-                  guest(GetParam() == ArchId::X86_64 ? ArchId::Riscv64 : ArchId::X86_64, "hello")});
+  const auto finished = run_retrap(
+      {"run", "--arch", std::string(to_string(GetParam())), "--kernel",
+       builtin_guest(GetParam() == ArchId::X86_64 ? ArchId::Riscv64 : ArchId::X86_64, "hello")});
 
   EXPECT_EQ(finished.status, 1);
   EXPECT_THAT(finished.err, HasSubstr("ELF e_machine"));
@@ -186,7 +183,7 @@ INSTANTIATE_TEST_SUITE_P(All, EveryArch, ::testing::ValuesIn(kAllArchs),
 TEST(Report, IsAWholeFileOrNone) {
   const test::TemporaryFolder folder;
   const auto finished = retrap_in(
-      folder, {"run", "--kernel", guest(ArchId::X86_64, "hello"), "--json", "report.json"});
+      folder, {"run", "--kernel", builtin_guest(ArchId::X86_64, "hello"), "--json", "report.json"});
 
   EXPECT_EQ(finished.status, 0);
   EXPECT_EQ(finished.out, "hello from x86_64\n");
@@ -197,12 +194,13 @@ TEST(Report, IsAWholeFileOrNone) {
 
 TEST(Report, MayGoWhereNothingIsKept) {
   EXPECT_EQ(
-      run_retrap({"run", "--kernel", guest(ArchId::X86_64, "hello"), "--json", "/dev/null"}).status,
+      run_retrap({"run", "--kernel", builtin_guest(ArchId::X86_64, "hello"), "--json", "/dev/null"})
+          .status,
       0);
 }
 
 TEST(Report, IsWrittenForAGuestThatFails) {
-  const auto report = report_of({"--kernel", guest(ArchId::Riscv64, "crash")});
+  const auto report = report_of({"--kernel", builtin_guest(ArchId::Riscv64, "crash")});
 
   EXPECT_EQ(report["stop_reason"], "crashed");
   EXPECT_EQ(report["exits"]["guest-crash"], 1);
@@ -210,7 +208,7 @@ TEST(Report, IsWrittenForAGuestThatFails) {
 
 TEST(StandardOutput, ThatIsFullIsAFailureOfTheHost) {
   const std::string command = test::retrap_program().string() + " run --kernel " +
-                              guest(ArchId::X86_64, "hello") + " >/dev/full";
+                              builtin_guest(ArchId::X86_64, "hello") + " >/dev/full";
   const auto finished =
       test::run_program("/bin/sh", {"-c", command}, test::TemporaryFolder().path());
 

@@ -22,6 +22,7 @@ namespace retrap {
 namespace {
 
 using nlohmann::ordered_json;
+using test::builtin_guest;
 using test::Finished;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
@@ -30,11 +31,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-std::string guest(ArchId arch, const std::string& name) {
-  const auto build = test::retrap_program().parent_path().parent_path();
-  return (build / "guests" / to_string(arch) / (name + ".elf")).string();
-}
 
 /// A folder of its own with what retrap writes there.
 class Traces : public ::testing::TestWithParam<ArchId> {
@@ -45,7 +41,7 @@ class Traces : public ::testing::TestWithParam<ArchId> {
   Finished record(const std::string& trace, const std::string& name,
                   std::vector<std::string> more = {}) {
     std::vector<std::string> arguments = {"record", "-o", trace, "--kernel",
-                                          guest(GetParam(), name)};
+                                          builtin_guest(GetParam(), name)};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return retrap(arguments);
   }
@@ -88,7 +84,7 @@ TEST_P(Traces, TakeNoMoreThanTheyShould) {
 }
 
 TEST_P(Traces, CanBeMovedToAnotherPlaceWithTheirImages) {
-  std::filesystem::copy_file(guest(GetParam(), "hello"), path("kernel"));
+  std::filesystem::copy_file(builtin_guest(GetParam(), "hello"), path("kernel"));
   const auto recorded = retrap({"record", "-o", "t.rtr", "--with-images", "--kernel", "kernel"});
   EXPECT_EQ(recorded.status, 0) << recorded.err;
   std::filesystem::remove(path("kernel"));
@@ -99,12 +95,12 @@ TEST_P(Traces, CanBeMovedToAnotherPlaceWithTheirImages) {
 }
 
 TEST_P(Traces, SayWhichImageIsMissingOrAnotherOne) {
-  std::filesystem::copy_file(guest(GetParam(), "hello"), path("kernel"));
+  std::filesystem::copy_file(builtin_guest(GetParam(), "hello"), path("kernel"));
   EXPECT_EQ(retrap({"record", "-o", "t.rtr", "--kernel", "kernel"}).status, 0);
   std::filesystem::remove(path("kernel"));
   const auto missing = retrap({"replay", "t.rtr"});
-  const auto other = retrap({"replay", "t.rtr", "--kernel", guest(GetParam(), "timer")});
-  const auto moved = retrap({"replay", "t.rtr", "--kernel", guest(GetParam(), "hello")});
+  const auto other = retrap({"replay", "t.rtr", "--kernel", builtin_guest(GetParam(), "timer")});
+  const auto moved = retrap({"replay", "t.rtr", "--kernel", builtin_guest(GetParam(), "hello")});
 
   EXPECT_EQ(missing.status, 1);
   EXPECT_THAT(missing.err, AllOf(StartsWith("retrap: t.rtr: its kernel is not here: kernel"),
@@ -118,7 +114,7 @@ TEST_P(Traces, HoldWhatIsTyped) {
   const std::string command = fmt::format(
       "printf 'hello, guest\\n' | {} record -o t.rtr --console - --kernel {} --max-instructions "
       "20000000",
-      test::retrap_program().string(), guest(GetParam(), "echo"));
+      test::retrap_program().string(), builtin_guest(GetParam(), "echo"));
   const auto recorded = test::run_program("/bin/sh", {"-c", command}, folder_.path());
   const auto replayed = retrap({"replay", "t.rtr"});
 
@@ -314,7 +310,7 @@ bool replays_after_a_kill(Traces& test, const std::string& trace, const std::str
 TEST_P(Traces, ReplayUpToTheirEndWhereTheRecordingWasKilled) {
   Prng prng(static_cast<std::uint64_t>(GetParam()));
   for (int i = 0; i < 12; ++i) {
-    (void)replays_after_a_kill(*this, path("killed.rtr"), guest(GetParam(), "spin"),
+    (void)replays_after_a_kill(*this, path("killed.rtr"), builtin_guest(GetParam(), "spin"),
                                std::chrono::microseconds(prng.between(1'000, 60'000)));
     std::filesystem::remove(path("killed.rtr"));
   }

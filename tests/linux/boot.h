@@ -16,6 +16,9 @@ inline constexpr int kGuestPoweredOff = 0;
 /// Of one program that a test starts.
 inline constexpr unsigned kSecondsAtMost = 280;
 
+/// The exit status of `retrap run` where the guest switched its machine off.
+inline constexpr int kGuestPoweredOff = 0;
+
 /// What one boot showed.
 struct Boot {
   Finished program;

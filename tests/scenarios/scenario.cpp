@@ -212,12 +212,10 @@ std::string side_by_side(const std::string& left, const std::string& right) {
 }
 
 std::string command_of(const Scenario& scenario, const Variant& variant) {
-  const auto build = retrap_program().parent_path().parent_path();
-  return fmt::format(
-      "{} run --arch {} --kernel {} --slice {} --populate {}", retrap_program().string(),
-      to_string(scenario.arch),
-      (build / "guests" / to_string(scenario.arch) / scenario.guest).string() + ".elf",
-      variant.slice, variant.populate == Populate::Lazy ? "lazy" : "eager");
+  return fmt::format("{} run --arch {} --kernel {} --slice {} --populate {}",
+                     retrap_program().string(), to_string(scenario.arch),
+                     builtin_guest(scenario.arch, scenario.guest), variant.slice,
+                     variant.populate == Populate::Lazy ? "lazy" : "eager");
 }
 
 }  // namespace retrap::test

@@ -15,6 +15,11 @@ fs::path retrap_program() {
   return fs::path(RETRAP_BINARY_DIR) / "bin" / "retrap";
 }
 
+std::string builtin_guest(ArchId arch, std::string_view name) {
+  const fs::path guest = fs::path(RETRAP_BINARY_DIR) / "guests" / to_string(arch) / name;
+  return guest.string() + ".elf";
+}
+
 std::optional<LinuxGuest> linux_guest(std::string_view arch) {
   const fs::path folder = fs::path(RETRAP_LINUX_GUESTS) / arch;
   const fs::path modules = folder / "modules";

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "vmm/arch_id.h"
+
 namespace retrap::test {
 
 /// The root of the project's sources.
@@ -14,6 +16,9 @@ namespace retrap::test {
 
 /// The program `retrap` of this build.
 [[nodiscard]] std::filesystem::path retrap_program();
+
+/// The path of a built-in guest of this build, for example of "hello".
+[[nodiscard]] std::string builtin_guest(ArchId arch, std::string_view name);
 
 /// An unmodified Debian kernel with its initramfs, as ./dev guests leaves them.
 struct LinuxGuest {

@@ -15,10 +15,8 @@ class UnicornCpu final : public retrap::aarch64::Cpu {
   }
 
   const RawExit& run() override {
-    struct Nobody final : RawExitHandler {
-      bool handle(const RawExit&) override { return false; }
-    } nobody;
-    return core_.run(context_, nobody);
+    FirstExit<RawExitHandler, const RawExit> first;
+    return core_.run(context_, first);
   }
   const RawExit& run_with(RawExitHandler& handler) override { return core_.run(context_, handler); }
 

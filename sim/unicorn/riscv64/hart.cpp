@@ -102,10 +102,8 @@ void Hart::write_csr(int id, std::uint64_t value) const {
 }
 
 const retrap::riscv64::RawExit& Hart::run() {
-  struct Nobody final : RawExitHandler {
-    bool handle(const RawExit&) override { return false; }
-  } nobody;
-  return run_with(nobody);
+  FirstExit<RawExitHandler, const retrap::riscv64::RawExit> first;
+  return run_with(first);
 }
 
 const retrap::riscv64::RawExit& Hart::run_with(RawExitHandler& handler) {

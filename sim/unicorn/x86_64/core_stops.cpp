@@ -114,6 +114,7 @@ Core::Next Core::on_nested_fault(Vcpu& cpu, const MemoryFault& fault) {
                      .next_rip = 0,
                      .linear = fault.linear,
                      .size = fault.size,
+                     .whole_operand = fault.exact,
                      .during_delivery = false});
 }
 

@@ -41,10 +41,8 @@ constexpr std::uint32_t kSysenterCs = 0x174;
 }  // namespace
 
 const RawExit& UnicornCpu::run() {
-  struct Nobody final : RawExitHandler {
-    bool handle(const RawExit& /*exit*/) override { return false; }
-  } nobody;
-  return core_.run(*vcpu_, nobody);
+  FirstExit<RawExitHandler, const RawExit> first;
+  return core_.run(*vcpu_, first);
 }
 
 std::uint64_t UnicornCpu::gpr(Gpr name) const {
