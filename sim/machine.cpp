@@ -165,7 +165,8 @@ struct Machine::State {
       {.seed = options.seed,
        .slice = options.slice,
        .mean_turn = options.mean_turn == 0 ? Scheduler::kMeanTurn
-                                           : std::min(options.mean_turn, kLongestMeanTurn)}};
+                                           : std::min(options.mean_turn, kLongestMeanTurn),
+       .phys_cpus = options.phys_cpus}};
   MachineObserver* observer = nullptr;  ///< may be null
   bool hears_events = false;            ///< that observer
   std::vector<Observer*> listeners;     ///< never null
@@ -202,6 +203,10 @@ Result<std::unique_ptr<Machine>> Machine::create(const MachineOptions& options) 
     return fail(ErrorCode::InvalidInput,
                 "host memory of {:#x} bytes is not a multiple of 4 KiB up to 1 TiB",
                 options.memory_bytes);
+  }
+  if (options.phys_cpus == 0 || options.phys_cpus > kMaxVcpus) {
+    return fail(ErrorCode::InvalidInput, "a machine has 1 to {} physical CPUs, not {}", kMaxVcpus,
+                options.phys_cpus);
   }
   auto state = std::make_unique<State>(options);
   RETRAP_TRY(state->map_host(kDefaultBase,
@@ -259,6 +264,7 @@ Result<Device*> Machine::add_host_device(HostPhys base, std::unique_ptr<Device> 
 }
 
 Result<Vm*> Machine::add_vm(VmConfig config, const Images& images, ConsoleSink* console) {
+  RETRAP_TRY(state_->scheduler.phys_cpus().check(config));
   RETRAP_TRY(state_->fit_host(config));
   auto own = std::make_unique<Console>(console);
   RETRAP_TRY(auto vm, Vm::create(std::move(config), *this, *own));
@@ -341,6 +347,10 @@ std::size_t Machine::position_of(const Vm& vm) const {
   }
   RETRAP_CHECK(false, "vm {} is not of this machine", index(vm.id()));
   std::abort();
+}
+
+std::optional<std::uint32_t> Machine::phys_cpu_of(const Vm& vm, VcpuId vcpu) const {
+  return state_->scheduler.phys_cpus().cpu_of({.vm = position_of(vm), .vcpu = vcpu});
 }
 
 const std::string& Machine::console_of(const Vm& vm) const {

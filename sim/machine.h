@@ -23,6 +23,8 @@ struct MachineOptions {
   /// How many instructions a vCPU has on average before it is another's turn, where others want
   /// one; 0: a number that costs little. The shorter, the more interleavings a run goes through.
   std::uint64_t mean_turn = 0;
+  /// Physical CPUs that `phys_cpu_sets` of a configuration choose from, 1 to 64.
+  std::uint32_t phys_cpus = kMaxVcpus;
 };
 
 /// Why a run ended. The exit status of `retrap run` follows from it.
@@ -75,6 +77,9 @@ class Machine final : public Hal {
   /// Those that are Destroyed, too.
   [[nodiscard]] std::size_t vm_num() const;
   [[nodiscard]] Vm& vm(std::size_t index);
+  /// The physical CPU that ran a vCPU last; nothing where it has not run, or no VM has
+  /// `phys_cpu_sets`.
+  [[nodiscard]] std::optional<std::uint32_t> phys_cpu_of(const Vm& vm, VcpuId vcpu) const;
   /// Everything `vm` has printed.
   [[nodiscard]] const std::string& console_of(const Vm& vm) const;
 

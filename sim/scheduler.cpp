@@ -50,7 +50,7 @@ bool Scheduler::begin_turn() {
   for (std::uint32_t idle = 0; idle < kMaxIdleAlarms; ++idle) {
     if (clock_.alarm_is_due()) clock_.fire_due();
     hypervisor_.wake();
-    if (const auto place = next_runnable()) {
+    if (const auto place = next_place()) {
       last_ = *place;
       fresh_ = false;
       turn_ = draw_turn();
@@ -67,10 +67,15 @@ Scheduler::Turn Scheduler::draw_turn() {
   if (is_alone) return {.place = last_, .due = kNever, .end = kNever};
   const std::uint64_t shortest = options_.mean_turn - options_.mean_turn * 4 / 5;
   const std::uint64_t longest = options_.mean_turn + options_.mean_turn * 4 / 5;
-  const std::uint64_t due = saturating_add(clock_.retired(), prng_.between(shortest, longest));
+  const std::uint64_t now = clock_.retired();
+  const std::uint64_t due = saturating_add(now, prng_.between(shortest, longest));
   // Then it waits for an exit. To stop anywhere else cuts a translated block in two, which costs as
   // much as some ten thousand instructions.
   return {.place = last_, .due = due, .end = saturating_add(due, options_.mean_turn)};
+}
+
+std::optional<Hypervisor::Place> Scheduler::next_place() {
+  return cpus_.are_asked_for() ? cpus_.take_turn() : next_runnable();
 }
 
 std::optional<Hypervisor::Place> Scheduler::next_runnable() const {

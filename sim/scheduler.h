@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "sim/phys_cpus.h"
 #include "vmm/base/prng.h"
 #include "vmm/clock.h"
 #include "vmm/hypervisor.h"
@@ -15,7 +16,8 @@ namespace retrap {
 ///
 /// Round robin; a turn ends at an instruction count drawn from the seed when it begins, or earlier
 /// where the vCPU halts or wakes another. Where nobody else can run, a turn has no end of its own.
-/// When nobody can run, virtual time jumps to the next alarm.
+/// Where a VM has `phys_cpu_sets`, PhysCpus says who is next. When nobody can run, virtual time
+/// jumps to the next alarm.
 ///
 /// Invariant: turns depend on neither the forced slice nor on where run() stops.
 class Scheduler {
@@ -34,17 +36,24 @@ class Scheduler {
     std::uint64_t seed = 1;
     std::uint64_t slice = 0;  ///< stops and resumes every so many instructions (0: never)
     std::uint64_t mean_turn = kMeanTurn;  ///< instructions, at least 1
+    std::uint32_t phys_cpus = kMaxVcpus;  ///< 1 to 64
   };
 
   /// The others outlive this.
   Scheduler(Hypervisor& hypervisor, Clock& clock, const Options& options)
-      : hypervisor_(hypervisor), clock_(clock), options_(options), prng_(options.seed) {}
+      : hypervisor_(hypervisor),
+        clock_(clock),
+        options_(options),
+        prng_(options.seed),
+        cpus_(hypervisor, options.phys_cpus) {}
 
   /// Runs until a VM ends, nobody can ever run, or the clock has retired `limit` instructions.
   [[nodiscard]] Stop run(std::uint64_t limit);
 
   /// Turns are drawn from this seed, from the next one on.
   void reseed(std::uint64_t seed) { prng_ = Prng(seed); }
+
+  [[nodiscard]] const PhysCpus& phys_cpus() const { return cpus_; }
 
   /// While run() is at work: the vCPU comes back before its next instruction, and run() returns.
   void request_stop() {
@@ -64,11 +73,14 @@ class Scheduler {
   [[nodiscard]] Turn draw_turn();  ///< of last_
   /// The first Runnable vCPU after the one that had the last turn.
   [[nodiscard]] std::optional<Hypervisor::Place> next_runnable() const;
+  /// Who has the next turn.
+  [[nodiscard]] std::optional<Hypervisor::Place> next_place();
 
   Hypervisor& hypervisor_;
   Clock& clock_;
   Options options_;
   Prng prng_;
+  PhysCpus cpus_;
   Hypervisor::Place last_{.vm = 0, .vcpu = kBootVcpu};
   bool fresh_ = true;  ///< no turn yet: `last_` means nothing
   std::optional<Turn> turn_;

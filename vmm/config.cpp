@@ -18,6 +18,8 @@ constexpr std::uint64_t kPage = 4096;
 /// Below are the tables that the monitor allocates first, whatever a configuration says.
 constexpr std::uint64_t kFirstHostAddress = 0x1'0000;
 constexpr std::size_t kLongestName = 64;
+/// IvcChannels::kOwner.
+constexpr std::uint32_t kChannelsId = 0xffff'ffff;
 constexpr std::size_t kLongestCmdline = std::size_t{64} << 10;
 
 /// A part of the guest-physical map and how to speak of it.
@@ -87,6 +89,10 @@ void Checker::base() {
   if (config_.name.size() > kLongestName || printable(config_.name) != config_.name) {
     say("base.name", "name is longer than {} bytes or holds control characters; give a plain name",
         kLongestName);
+  }
+  if (config_.id == kChannelsId) {
+    say("base.id", "id {:#x} is that of the inter-VM channels in the frame ledger; give another",
+        config_.id);
   }
   if (config_.cpu_num == 0 || config_.cpu_num > kMaxVcpus) {
     say("base.cpu_num", "cpu_num is {}; give 1 to {}", config_.cpu_num, kMaxVcpus);

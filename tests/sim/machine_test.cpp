@@ -35,6 +35,17 @@ TEST(Machine, RefusesMemoryThatIsNone) {
   EXPECT_THAT(Machine::create({.memory_bytes = 2048_GiB}), FailsWith(ErrorCode::InvalidInput));
 }
 
+TEST(Machine, RefusesAMaskThatHasNoneOfItsPhysicalCpus) {
+  EXPECT_THAT(Machine::create({.phys_cpus = 0}), FailsWith(ErrorCode::InvalidInput));
+  EXPECT_THAT(Machine::create({.phys_cpus = 65}), FailsWith(ErrorCode::InvalidInput));
+  const auto machine = *Machine::create({.phys_cpus = 2});
+  VmConfig config = machine->architecture(ArchId::Riscv64)->default_config(16_MiB);
+  config.cpu_num = 2;
+  config.phys_cpu_sets = {0b10, 0b100};
+  EXPECT_THAT(machine->add_vm(config, {}),
+              FailsSaying(ErrorCode::InvalidInput, "base.phys_cpu_sets[1] is 0x4"));
+}
+
 TEST(Machine, HasTheMemoryThatItWasGiven) {
   const auto machine = Machine::create({.memory_bytes = 64_MiB});
   ASSERT_THAT(machine, Succeeds());

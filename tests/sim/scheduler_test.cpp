@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -32,12 +33,15 @@ class Journal final : public Observer {
 /// `vms` VMs of `vcpus` each, on one clock.
 class Guests {
  public:
-  Guests(std::uint32_t vms, std::uint64_t seed, std::uint64_t slice, std::uint32_t vcpus = 1)
+  /// `masks`: of the only vCPU of each VM, or empty.
+  Guests(std::uint32_t vms, std::uint64_t seed, std::uint64_t slice, std::uint32_t vcpus = 1,
+         const std::vector<std::uint64_t>& masks = {})
       : scheduler(hypervisor, host.clock(), {.seed = seed, .slice = slice}) {
     for (std::uint32_t id = 1; id <= vms; ++id) {
       VmConfig config = host.config(0);
       config.id = id;
       config.cpu_num = vcpus;
+      if (!masks.empty()) config.phys_cpu_sets = {masks[id - 1]};
       auto vm = *Vm::create(std::move(config), host, console);
       vm->set_observer(&journal);
       EXPECT_THAT(hypervisor.adopt(std::move(vm)), Succeeds());
@@ -116,6 +120,58 @@ TEST(Scheduler, StopsAtItsLimitExactly) {
   EXPECT_EQ(guests.host.clock().retired(), 123'457u);
   EXPECT_EQ(guests.scheduler.run(123'457), Scheduler::Stop::BudgetSpent);
   EXPECT_EQ(guests.host.clock().retired(), 123'457u);
+}
+
+/// How many exits each of three VMs took by the time that all together took 3000.
+std::vector<std::size_t> shares_of(const std::vector<std::uint64_t>& masks) {
+  Guests guests(3, 1, 0, 1, masks);
+  for (std::size_t vm = 0; vm < 3; ++vm) guests.cpu(vm).play(Guests::busy(100'000, 5000));
+  EXPECT_EQ(guests.scheduler.run(15'000'000), Scheduler::Stop::BudgetSpent);
+  std::vector<std::size_t> shares;
+  for (const std::string vm : {"vm1", "vm2", "vm3"}) {
+    shares.push_back(static_cast<std::size_t>(std::ranges::count_if(
+        guests.journal.entries, [&](const std::string& line) { return line.starts_with(vm); })));
+  }
+  return shares;
+}
+
+TEST(PhysicalCpus, AreSharedByThoseWhoseMasksHaveThem) {
+  using ::testing::AllOf;
+  using ::testing::Ge;
+  using ::testing::Le;
+  const auto about = [](std::size_t share) {
+    return AllOf(Ge(share - share / 5), Le(share + share / 5));
+  };
+
+  EXPECT_THAT(shares_of({}), ElementsAre(about(1000), about(1000), about(1000)));
+  EXPECT_THAT(shares_of({0b1, 0b1, 0b1}), ElementsAre(about(1000), about(1000), about(1000)));
+  EXPECT_THAT(shares_of({0b1, 0b10, 0b10}), ElementsAre(about(1500), about(750), about(750)));
+  // The third has a turn in every round, on either; in one of three it comes before the others.
+  EXPECT_THAT(shares_of({0b1, 0b1, 0b11}), ElementsAre(about(600), about(600), about(1800)));
+}
+
+TEST(PhysicalCpus, RunOnlyWhatIsAllowedThere) {
+  Guests guests(3, 7, 0, 1, {0b100, 0b10, 0b110});
+  for (std::size_t vm = 0; vm < 3; ++vm) guests.cpu(vm).play(Guests::busy(100'000, 5000));
+  for (std::uint64_t limit = 10'000; limit < 5'000'000; limit += 10'000) {
+    EXPECT_EQ(guests.scheduler.run(limit), Scheduler::Stop::BudgetSpent);
+    const PhysCpus& cpus = guests.scheduler.phys_cpus();
+    EXPECT_EQ(cpus.cpu_of({.vm = 0, .vcpu = kBootVcpu}).value_or(2), 2u);
+    EXPECT_EQ(cpus.cpu_of({.vm = 1, .vcpu = kBootVcpu}).value_or(1), 1u);
+    EXPECT_NE(cpus.cpu_of({.vm = 2, .vcpu = kBootVcpu}).value_or(1), 0u);
+  }
+}
+
+TEST(PhysicalCpus, GiveTheSameTurnsWhereverTheRunIsStopped) {
+  const auto journal_in_slices = [](std::uint64_t slice) {
+    Guests guests(3, 3, slice, 1, {0b1, 0b10, 0b11});
+    for (std::size_t vm = 0; vm < 3; ++vm) guests.cpu(vm).play(Guests::busy(10'000, 5003));
+    EXPECT_EQ(guests.scheduler.run(4'000'000), Scheduler::Stop::BudgetSpent);
+    return guests.journal.entries;
+  };
+
+  const auto whole = journal_in_slices(0);
+  for (const std::uint64_t slice : {97u, 1000u, 50021u}) EXPECT_EQ(journal_in_slices(slice), whole);
 }
 
 TEST(Scheduler, SkipsIdleTimeToTheNextAlarm) {

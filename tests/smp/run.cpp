@@ -10,7 +10,9 @@
 namespace retrap::test {
 namespace {
 
-constexpr std::array<std::uint64_t, 4> kMeanTurns = {0, 40, 500, 7000};
+constexpr std::array<std::uint64_t, 3> kMeanTurns = {40, 300, 2000};
+/// What the scheduler takes by itself, for all vCPUs together.
+constexpr std::uint64_t kLongTurns = 100'000;
 /// The longest run that is right takes a tenth of it.
 constexpr std::uint64_t kMaxInstructions = 4'000'000'000;
 
@@ -29,7 +31,8 @@ std::string SmpOutcome::complaint() const {
 }
 
 std::uint64_t mean_turn_of(const SmpRun& run) {
-  return kMeanTurns[run.seed % kMeanTurns.size()];
+  const std::size_t choice = run.seed % (kMeanTurns.size() + 1);
+  return choice < kMeanTurns.size() ? kMeanTurns[choice] : kLongTurns / run.vcpus;
 }
 
 Result<SmpOutcome> make_smp_run(const SmpRun& run) {

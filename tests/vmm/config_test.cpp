@@ -68,6 +68,8 @@ const std::vector<Case>& cases() {
        "phys_cpu_ids has 0x7 twice"},
       {"NoCpuInASet", [](VmConfig& c) { c.phys_cpu_sets = {1, 0}; }, "base.phys_cpu_sets[1]",
        "phys_cpu_sets[1] is 0"},
+      {"IdOfTheChannels", [](VmConfig& c) { c.id = 0xffff'ffff; }, "base.id",
+       "id 0xffffffff is that of the inter-VM channels"},
       {"NameWithALineBreak", [](VmConfig& c) { c.name = "a\nb"; }, "base.name", "control"},
       {"NoRam", [](VmConfig& c) { c.memory_regions.clear(); }, "kernel.memory_regions",
        "memory_regions is empty"},
