@@ -10,9 +10,6 @@
 
 namespace retrap::test {
 
-/// The status of `retrap run`.
-inline constexpr int kGuestPoweredOff = 0;
-
 /// Of one program that a test starts.
 inline constexpr unsigned kSecondsAtMost = 280;
 
