@@ -201,7 +201,10 @@ class Watched {
   void change_here() {
     if (!changed_ && machine_->clock().retired() == change_.at) {
       changed_ = true;
+      // A device whose line rises by the change itself: a replay that is stopped does not hear it.
+      const std::size_t heard = listener_.events.size();
       apply(*machine_, base_, change_);
+      listener_.events.resize(heard);
     }
   }
 
