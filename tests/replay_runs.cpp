@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <charconv>
 #include <filesystem>
 #include <map>
 #include <span>
@@ -12,6 +11,7 @@
 
 #include "tests/replay/changes.h"
 #include "tests/replay/kills.h"
+#include "tests/support/arguments.h"
 
 namespace {
 
@@ -81,21 +81,13 @@ int kill_recordings(std::uint64_t runs, std::uint64_t first) {
   return problems == 0 ? 0 : 1;
 }
 
-std::uint64_t number(std::span<char*> words, std::size_t index, std::uint64_t otherwise) {
-  if (words.size() <= index) return otherwise;
-  const std::string_view text(words[index]);
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc{} ? value : otherwise;
-}
-
 }  // namespace
 
 int main(int count, char** arguments) {
   const std::span<char*> words(arguments, static_cast<std::size_t>(count));
   const std::string_view what = words.size() > 1 ? words[1] : "";
-  const std::uint64_t runs = number(words, 2, 1000);
-  const std::uint64_t seed = number(words, 3, 1);
+  const std::uint64_t runs = test::number_at(words, 2, 1000);
+  const std::uint64_t seed = test::number_at(words, 3, 1);
   if (what == "bits") return change_bits(runs, seed);
   if (what == "kills") return kill_recordings(runs, seed);
   fmt::print(stderr, "usage: replay_runs bits|kills [RUNS [SEED]]\n");

@@ -1,29 +1,19 @@
 // Reads damaged traces by the thousand: trace_runs [RUNS [SEED]]. Best under the sanitizers.
 #include <fmt/format.h>
 
-#include <charconv>
 #include <cstdio>
 #include <span>
 #include <string_view>
 
+#include "tests/support/arguments.h"
 #include "tests/traces/mutations.h"
-
-namespace {
 
 using namespace retrap;
 
-std::uint64_t number(std::string_view text, std::uint64_t otherwise) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc{} ? value : otherwise;
-}
-
-}  // namespace
-
 int main(int count, char** arguments) {
   const std::span<char*> words(arguments, static_cast<std::size_t>(count));
-  const std::uint64_t runs = words.size() > 1 ? number(words[1], 0) : 100'000;
-  const std::uint64_t first = words.size() > 2 ? number(words[2], 0) : 1;
+  const std::uint64_t runs = test::number_at(words, 1, 100'000);
+  const std::uint64_t first = test::number_at(words, 2, 1);
   std::uint64_t refused = 0;
   for (std::uint64_t seed = first; seed < first + runs; ++seed) {
     const auto read = traces::test::read_everything(traces::test::mutated_trace(seed));
