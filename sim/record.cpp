@@ -45,24 +45,15 @@ Result<> Recorder::finish(const RunReport& report) {
 }
 
 void Recorder::on_exit(const ExitEvent& event) {
-  writer_.add(traces::ExitRecord{.vm = event.vm,
-                                 .vcpu = event.vcpu,
-                                 .retired = event.retired,
-                                 .idle_ns = clock_.idle_ns(),
-                                 .pc = event.pc,
-                                 .reason = event.reason});
+  writer_.add(traces::record_of(event, clock_.idle_ns()));
 }
 
 void Recorder::on_answer(const AnswerEvent& event) {
-  writer_.add(traces::AnswerRecord{.vm = event.vm, .vcpu = event.vcpu, .value = event.value});
+  writer_.add(traces::record_of(event));
 }
 
 void Recorder::on_injection(const InjectionEvent& event) {
-  writer_.add(traces::InjectionRecord{.vm = event.vm,
-                                      .vcpu = event.vcpu,
-                                      .retired = event.retired,
-                                      .vector = event.vector,
-                                      .change = event.change});
+  writer_.add(traces::record_of(event));
 }
 
 void Recorder::on_input(const traces::InputRecord& input) {

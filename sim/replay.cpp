@@ -124,26 +124,17 @@ bool Replayer::fetch() {
 }
 
 void Replayer::on_exit(const ExitEvent& event) {
-  compare(ExitRecord{.vm = event.vm,
-                     .vcpu = event.vcpu,
-                     .retired = event.retired,
-                     .idle_ns = machine_.clock().idle_ns(),
-                     .pc = event.pc,
-                     .reason = event.reason});
+  compare(traces::record_of(event, machine_.clock().idle_ns()));
   check_until(event);
   ++exits_;
 }
 
 void Replayer::on_answer(const AnswerEvent& event) {
-  compare(AnswerRecord{.vm = event.vm, .vcpu = event.vcpu, .value = event.value});
+  compare(traces::record_of(event));
 }
 
 void Replayer::on_injection(const InjectionEvent& event) {
-  compare(InjectionRecord{.vm = event.vm,
-                          .vcpu = event.vcpu,
-                          .retired = event.retired,
-                          .vector = event.vector,
-                          .change = event.change});
+  compare(traces::record_of(event));
 }
 
 void Replayer::on_input(const InputRecord& input) {

@@ -93,20 +93,15 @@ class Replay final : public Observer, private DeviceRecord {
       ++report_.exits;
       return take();
     }
-    differ(traces::ExitRecord{.vm = event.vm,
-                              .vcpu = event.vcpu,
-                              .retired = event.retired,
-                              .idle_ns = clock_.idle_ns(),
-                              .pc = event.pc,
-                              .reason = event.reason});
+    differ(traces::record_of(event, clock_.idle_ns()));
   }
   void on_answer(const AnswerEvent& event) override {
     ++report_.answers;
-    check(traces::AnswerRecord{event.vm, event.vcpu, event.value});
+    check(traces::record_of(event));
   }
   void on_injection(const InjectionEvent& event) override {
     if (lines_come_from_the_trace_) return;
-    check(traces::InjectionRecord{event.vm, event.vcpu, event.retired, event.vector, event.change});
+    check(traces::record_of(event));
   }
 
   ExitReplayReport run() {
@@ -142,19 +137,16 @@ class Replay final : public Observer, private DeviceRecord {
  private:
   void on_device_access() override {
     for (;;) {
-      const auto* const line =
-          feed_.head() == nullptr ? nullptr : std::get_if<traces::InjectionRecord>(feed_.head());
-      if (line == nullptr) return;
-      const bool rises = line->change == LineChange::DeviceRise;
-      if (!rises && line->change != LineChange::DeviceFall) return;
+      const auto* const line = std::get_if<traces::InjectionRecord>(feed_.head());
+      const auto level = line == nullptr ? std::nullopt : device_level(line->change);
+      if (!level) return;
       hypervisor_.vm(0).board().interrupts().set_line(static_cast<std::uint32_t>(line->vector),
-                                                      rises);
+                                                      *level);
       take();
     }
   }
   std::uint64_t recorded_answer() override {
-    const auto* const answer =
-        feed_.head() == nullptr ? nullptr : std::get_if<traces::AnswerRecord>(feed_.head());
+    const auto* const answer = std::get_if<traces::AnswerRecord>(feed_.head());
     return answer == nullptr ? 0 : answer->value;
   }
   void take() {
@@ -190,13 +182,12 @@ class Replay final : public Observer, private DeviceRecord {
 
   /// A line that the CPU drove by itself, at the head: no exit of ours leads to it.
   bool apply_cpu_line() {
-    const auto* const line =
-        feed_.head() == nullptr ? nullptr : std::get_if<traces::InjectionRecord>(feed_.head());
-    if (line == nullptr) return false;
-    if (line->change != LineChange::Rise && line->change != LineChange::Fall) return false;
+    const auto* const line = std::get_if<traces::InjectionRecord>(feed_.head());
+    const auto level = line == nullptr ? std::nullopt : cpu_level(line->change);
+    if (!level) return false;
     lines_come_from_the_trace_ = true;
     hypervisor_.vm(0).board().interrupts().set_cpu_line(
-        line->vcpu, static_cast<std::uint32_t>(line->vector), line->change == LineChange::Rise);
+        line->vcpu, static_cast<std::uint32_t>(line->vector), *level);
     lines_come_from_the_trace_ = false;
     take();
     return true;

@@ -26,8 +26,8 @@ enum class ExitReplayBoard : std::uint8_t {
 /// Gives every recorded exit to a monitor with the recorded configuration, and compares what it
 /// answers. An Error where the trace cannot be read, has no exits, or its VM cannot be made.
 /// What the CPUs' own timers did to the interrupt controller, without an exit, is in the trace.
-/// What the guest writes to its memory is not: a device whose requests are there (virtio) finds
-/// none, and answers otherwise than it did.
+/// What the guest writes to its memory is not: devices whose requests are there (virtio) are not
+/// asked, and the trace answers for them.
 [[nodiscard]] Result<ExitReplayReport> replay_exits(
     const traces::Reader& trace, const VmConfig& config,
     ExitReplayBoard board = ExitReplayBoard::Recorded);

@@ -20,11 +20,12 @@ void Replayer::apply_device_lines() {
   while (!is_over() && fetch()) {
     const auto* const line = std::get_if<traces::InjectionRecord>(&head_);
     if (line == nullptr || line->retired > machine_.clock().retired()) return;
-    const bool rises = line->change == LineChange::DeviceRise;
-    if (!rises && line->change != LineChange::DeviceFall) return;
+    const auto level = device_level(line->change);
+    if (!level) return;
     for (std::size_t i = 0; i < machine_.vm_num(); ++i) {
       if (machine_.vm(i).id() != line->vm) continue;
-      machine_.vm(i).board().interrupts().set_line(static_cast<std::uint32_t>(line->vector), rises);
+      machine_.vm(i).board().interrupts().set_line(static_cast<std::uint32_t>(line->vector),
+                                                   *level);
     }
     ++events_;
     history_.add(head_, cursor_.exits() == 0 ? 0 : cursor_.exits() - 1);

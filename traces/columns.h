@@ -26,11 +26,11 @@ enum class Column : std::uint8_t {
 };
 inline constexpr std::size_t kColumns = 10;
 
-/// Tags above those of exits. An injection's tag says what changed: the first is a pulse's, the
-/// next two those of a line that rises or falls.
+/// Tags above those of exits. An injection has one for each LineChange.
 inline constexpr std::uint8_t kAnswerTag = 32;
 inline constexpr std::uint8_t kInjectionTag = 33;
-inline constexpr std::uint8_t kLastInjectionTag = 37;
+inline constexpr std::uint8_t kLastInjectionTag =
+    kInjectionTag + static_cast<std::uint8_t>(LineChange::DeviceFall);
 
 /// What writer and reader both remember within one block. Every block begins with it empty.
 class ColumnState {

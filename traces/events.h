@@ -34,7 +34,7 @@ struct AnswerRecord {
   friend bool operator==(const AnswerRecord&, const AnswerRecord&) = default;
 };
 
-/// A vector became pending at a vCPU, or a line that the CPU drives by itself changed.
+/// A vector became pending at a vCPU, or a line changed that a CPU drives by itself, or a device.
 struct InjectionRecord {
   VmId vm{};
   VcpuId vcpu{};
@@ -46,6 +46,26 @@ struct InjectionRecord {
 
 /// What the layer Exits is made of, in the order in which it happened.
 using Event = std::variant<ExitRecord, AnswerRecord, InjectionRecord>;
+
+/// What the monitor said, as a trace has it. `idle_ns`: virtual time skipped so far.
+[[nodiscard]] inline ExitRecord record_of(const ExitEvent& event, std::uint64_t idle_ns) {
+  return {.vm = event.vm,
+          .vcpu = event.vcpu,
+          .retired = event.retired,
+          .idle_ns = idle_ns,
+          .pc = event.pc,
+          .reason = event.reason};
+}
+[[nodiscard]] inline AnswerRecord record_of(const AnswerEvent& event) {
+  return {.vm = event.vm, .vcpu = event.vcpu, .value = event.value};
+}
+[[nodiscard]] inline InjectionRecord record_of(const InjectionEvent& event) {
+  return {.vm = event.vm,
+          .vcpu = event.vcpu,
+          .retired = event.retired,
+          .vector = event.vector,
+          .change = event.change};
+}
 
 // What comes from outside.
 

@@ -18,8 +18,6 @@ constexpr std::uint64_t kPage = 4096;
 /// Below are the tables that the monitor allocates first, whatever a configuration says.
 constexpr std::uint64_t kFirstHostAddress = 0x1'0000;
 constexpr std::size_t kLongestName = 64;
-/// IvcChannels::kOwner.
-constexpr std::uint32_t kChannelsId = 0xffff'ffff;
 constexpr std::size_t kLongestCmdline = std::size_t{64} << 10;
 
 /// A part of the guest-physical map and how to speak of it.
@@ -90,7 +88,7 @@ void Checker::base() {
     say("base.name", "name is longer than {} bytes or holds control characters; give a plain name",
         kLongestName);
   }
-  if (config_.id == kChannelsId) {
+  if (config_.id == index(kIvcChannels)) {
     say("base.id", "id {:#x} is that of the inter-VM channels in the frame ledger; give another",
         config_.id);
   }

@@ -16,6 +16,8 @@ enum class VcpuId : std::uint32_t {};  ///< 0 .. cpu_num-1; 0 is the boot proces
 }
 
 inline constexpr VcpuId kBootVcpu{0};
+/// Who has the frames of inter-VM channels in the ledger: no VM.
+inline constexpr VmId kIvcChannels{~std::uint32_t{0}};
 inline constexpr std::uint32_t kMaxVcpus = 64;  ///< per VM: masks of vCPUs are 64 bits wide
 
 }  // namespace retrap

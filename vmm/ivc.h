@@ -39,7 +39,7 @@ using IvcResult = tl::expected<T, IvcError>;
 class IvcChannels {
  public:
   /// The owner that the frames have in the ledger.
-  static constexpr VmId kOwner{~std::uint32_t{0}};
+  static constexpr VmId kOwner = kIvcChannels;
 
   IvcChannels() = default;
   IvcChannels(const IvcChannels&) = delete;

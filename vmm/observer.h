@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "vmm/exit.h"
@@ -40,6 +41,17 @@ enum class LineChange : std::uint8_t {
   constexpr std::array<std::string_view, 5> kNames = {"pulse", "rise", "fall", "device-rise",
                                                       "device-fall"};
   return kNames[static_cast<std::size_t>(change)];
+}
+
+/// The level that a CPU's own line, or that of a device, has from now on; nothing for other
+/// changes.
+[[nodiscard]] constexpr std::optional<bool> cpu_level(LineChange change) {
+  if (change != LineChange::Rise && change != LineChange::Fall) return std::nullopt;
+  return change == LineChange::Rise;
+}
+[[nodiscard]] constexpr std::optional<bool> device_level(LineChange change) {
+  if (change != LineChange::DeviceRise && change != LineChange::DeviceFall) return std::nullopt;
+  return change == LineChange::DeviceRise;
 }
 
 /// A vector became pending at a vCPU: an IPI, or the embedder's inject_interrupt_to_vcpu(). Or a

@@ -262,29 +262,22 @@ Result<> Vm::release_ivc_channel(GuestPhys gpa, std::uint64_t size) {
 Result<> Vm::inject_interrupt_to_vcpu(VcpuId id, std::uint64_t vector) {
   RETRAP_TRY([[maybe_unused]] Vcpu * target, vcpu(id));
   RETRAP_TRY(board().interrupts().inject(id, vector));
-  if (observer_ != nullptr) {
-    observer_->on_injection(
-        {.vm = this->id(), .vcpu = id, .retired = clock_.retired(), .vector = vector});
-  }
+  report_injection(id, vector, LineChange::Pulse);
   return {};
 }
 
 void Vm::on_cpu_line(VcpuId vcpu, std::uint32_t line, bool level) {
-  if (observer_ == nullptr) return;
-  observer_->on_injection({.vm = id(),
-                           .vcpu = vcpu,
-                           .retired = clock_.retired(),
-                           .vector = line,
-                           .change = level ? LineChange::Rise : LineChange::Fall});
+  report_injection(vcpu, line, level ? LineChange::Rise : LineChange::Fall);
 }
 
 void Vm::on_device_line(std::uint32_t line, bool level) {
+  report_injection(kBootVcpu, line, level ? LineChange::DeviceRise : LineChange::DeviceFall);
+}
+
+void Vm::report_injection(VcpuId vcpu, std::uint64_t vector, LineChange change) {
   if (observer_ == nullptr) return;
-  observer_->on_injection({.vm = id(),
-                           .vcpu = kBootVcpu,
-                           .retired = clock_.retired(),
-                           .vector = line,
-                           .change = level ? LineChange::DeviceRise : LineChange::DeviceFall});
+  observer_->on_injection(
+      {.vm = id(), .vcpu = vcpu, .retired = clock_.retired(), .vector = vector, .change = change});
 }
 
 Result<Device*> Vm::plug(Bus Parts::* bus, std::uint64_t base, std::unique_ptr<Device> device,

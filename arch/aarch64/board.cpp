@@ -3,7 +3,6 @@
 
 #include "arch/aarch64/boot.h"
 #include "vmm/devices/virtio_entropy.h"
-#include "vmm/devices/virtio_mmio.h"
 
 namespace retrap::aarch64 {
 namespace {
@@ -78,10 +77,8 @@ Result<> Aarch64Board::build(Hardware& hardware) {
   RETRAP_TRY(parts_.mmio.add(map_.distributor, gic_.distributor()));
   RETRAP_TRY(parts_.mmio.add(map_.redistributors, gic_.redistributors()));
   RETRAP_TRY(parts_.mmio.add(map_.uart, uart_, device_line(config_, map_.uart_intid), &gic_));
-  auto entropy =
-      std::make_unique<virtio::Mmio>(std::make_unique<virtio::Entropy>(parts_.seed), parts_.dma);
-  RETRAP_TRY([[maybe_unused]] const Device* added,
-             parts_.mmio.add(map_.entropy, std::move(entropy),
+  auto entropy = virtio::make_entropy_device(parts_.seed, parts_.dma);
+  RETRAP_TRY(parts_.mmio.add(map_.entropy, std::move(entropy),
                              device_line(config_, map_.entropy_intid), &gic_));
   return sysregs_.attach(parts_.sysregs);
 }

@@ -6,7 +6,6 @@
 #include "arch/riscv64/boot.h"
 #include "arch/riscv64/device_tree.h"
 #include "vmm/devices/virtio_entropy.h"
-#include "vmm/devices/virtio_mmio.h"
 
 namespace retrap::riscv64 {
 
@@ -34,8 +33,7 @@ Result<> RiscvBoard::plug_devices() {
   uart_ = uart.get();
   RETRAP_TRY(parts_.mmio.add(memory_map::kUart, std::move(uart),
                              device_line(config_, memory_map::kUartSource), &interrupts_));
-  auto entropy =
-      std::make_unique<virtio::Mmio>(std::make_unique<virtio::Entropy>(parts_.seed), parts_.dma);
+  auto entropy = virtio::make_entropy_device(parts_.seed, parts_.dma);
   RETRAP_TRY(parts_.mmio.add(memory_map::kEntropy, std::move(entropy),
                              device_line(config_, memory_map::kEntropySource), &interrupts_));
   auto finisher = std::make_unique<TestFinisher>();

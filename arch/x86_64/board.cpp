@@ -3,7 +3,6 @@
 
 #include "arch/x86_64/boot.h"
 #include "vmm/devices/virtio_entropy.h"
-#include "vmm/devices/virtio_mmio.h"
 
 namespace retrap::x86_64 {
 
@@ -63,8 +62,7 @@ Result<> PcBoard::plug_ports() {
 }
 
 Result<> PcBoard::plug_memory() {
-  auto entropy =
-      std::make_unique<virtio::Mmio>(std::make_unique<virtio::Entropy>(parts_.seed), parts_.dma);
+  auto entropy = virtio::make_entropy_device(parts_.seed, parts_.dma);
   RETRAP_TRY(parts_.mmio.add(kEntropy, std::move(entropy), device_line(config_, kEntropyLine),
                              &interrupts_));
   RETRAP_TRY(parts_.mmio.add(IoApic::kBaseAddress, interrupts_.ioapic()));

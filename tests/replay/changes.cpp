@@ -25,19 +25,13 @@ class Listener final : public Observer {
   ~Listener() override { machine_.remove_listener(*this); }
 
   void on_exit(const ExitEvent& event) override {
-    events.emplace_back(traces::ExitRecord{.vm = event.vm,
-                                           .vcpu = event.vcpu,
-                                           .retired = event.retired,
-                                           .idle_ns = machine_.clock().idle_ns(),
-                                           .pc = event.pc,
-                                           .reason = event.reason});
+    events.emplace_back(traces::record_of(event, machine_.clock().idle_ns()));
   }
   void on_answer(const AnswerEvent& event) override {
-    events.emplace_back(traces::AnswerRecord{event.vm, event.vcpu, event.value});
+    events.emplace_back(traces::record_of(event));
   }
   void on_injection(const InjectionEvent& event) override {
-    events.emplace_back(
-        traces::InjectionRecord{event.vm, event.vcpu, event.retired, event.vector, event.change});
+    events.emplace_back(traces::record_of(event));
   }
 
   std::vector<Event> events;

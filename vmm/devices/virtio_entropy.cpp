@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "vmm/devices/virtio_mmio.h"
+
 namespace retrap::virtio {
 
 std::byte Entropy::draw() {
@@ -27,6 +29,10 @@ std::optional<std::uint32_t> Entropy::serve(std::uint32_t /*queue*/, const Chain
     written += count;
   }
   return written;
+}
+
+std::unique_ptr<Device> make_entropy_device(std::uint64_t seed, Dma& dma) {
+  return std::make_unique<Mmio>(std::make_unique<Entropy>(seed), dma);
 }
 
 }  // namespace retrap::virtio

@@ -1,7 +1,10 @@
 // The virtio entropy device: random bytes that are the same in every run with one seed.
 #pragma once
 
+#include <memory>
+
 #include "vmm/base/prng.h"
+#include "vmm/device.h"
 #include "vmm/devices/virtio.h"
 
 namespace retrap::virtio {
@@ -34,5 +37,8 @@ class Entropy final : public Function {
   std::uint64_t word_ = 0;
   std::uint64_t drawn_ = 0;
 };
+
+/// An entropy device behind the memory-mapped transport (virtio_mmio.h). `dma` outlives it.
+[[nodiscard]] std::unique_ptr<Device> make_entropy_device(std::uint64_t seed, Dma& dma);
 
 }  // namespace retrap::virtio
