@@ -36,7 +36,7 @@ Scheduler::Stop Scheduler::run(std::uint64_t limit) {
     const std::uint64_t forced =
         options_.slice == 0 ? kNever : saturating_add(clock_.retired(), options_.slice);
     clock_.set_slice_end(std::min({turn_->end, limit, forced}));
-    const AfterExit after = hypervisor_.run(turn_->place, turn_->due);
+    const AfterExit after = hypervisor_.run(turn_->place);
     const bool over = clock_.retired() >= turn_->end;
     if (after == AfterExit::Reschedule || over) turn_.reset();
 
@@ -64,14 +64,20 @@ bool Scheduler::begin_turn() {
 
 Scheduler::Turn Scheduler::draw_turn() {
   const bool is_alone = next_runnable() == last_;
-  if (is_alone) return {.place = last_, .due = kNever, .end = kNever};
+  if (is_alone) {
+    clock_.set_turn(kNever, kNever);
+    return {.place = last_, .end = kNever};
+  }
   const std::uint64_t shortest = options_.mean_turn - options_.mean_turn * 4 / 5;
   const std::uint64_t longest = options_.mean_turn + options_.mean_turn * 4 / 5;
   const std::uint64_t now = clock_.retired();
   const std::uint64_t due = saturating_add(now, prng_.between(shortest, longest));
-  // Then it waits for an exit. To stop anywhere else cuts a translated block in two, which costs as
-  // much as some ten thousand instructions.
-  return {.place = last_, .due = due, .end = saturating_add(due, options_.mean_turn)};
+  // Who waits for another CPU gives its turn away at once. To stop anywhere but at an exit or
+  // behind a branch cuts a translated block in two, which costs as much as some ten thousand
+  // instructions; but what goes wrong only between two instructions must be found, too.
+  const bool is_cut = prng_.chance(1, 8);
+  clock_.set_turn(due, now);
+  return {.place = last_, .end = is_cut ? due : saturating_add(due, options_.mean_turn)};
 }
 
 std::optional<Hypervisor::Place> Scheduler::next_place() {

@@ -64,13 +64,11 @@ class Scheduler {
  private:
   struct Turn {
     Hypervisor::Place place;
-    // Instruction counts.
-    std::uint64_t due;  ///< the first exit from here on ends it
-    std::uint64_t end;  ///< nothing goes on beyond
+    std::uint64_t end;  ///< an instruction count: nothing goes on beyond
   };
 
   [[nodiscard]] bool begin_turn();
-  [[nodiscard]] Turn draw_turn();  ///< of last_
+  [[nodiscard]] Turn draw_turn();  ///< of last_; the clock has when it is due
   /// The first Runnable vCPU after the one that had the last turn.
   [[nodiscard]] std::optional<Hypervisor::Place> next_runnable() const;
   /// Who has the next turn.

@@ -134,7 +134,7 @@ bool Bus::read(std::uint64_t at, Width width, VcpuId vcpu, std::uint64_t& value)
   const auto answer = entry->device->read(access);
   if (!answer) count(answer.error());
   sample(*entry);
-  value = truncate(answer.value_or(0), width);
+  value = truncate(*answer, width);
   return true;
 }
 

@@ -57,6 +57,7 @@ void Clock::reset() {
   retired_ = 0;
   idle_ns_ = 0;
   slice_end_ = kNever;
+  set_turn(kNever, kNever);
   for (Alarm& alarm : alarms_) alarm.deadline_ns = kNever;
   update();
 }

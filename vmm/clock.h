@@ -53,6 +53,19 @@ class Clock {
   }
   [[nodiscard]] std::uint64_t slice_end() const { return slice_end_; }
 
+  /// When others may have the turn of the running vCPU: two instruction counts, kNever where nobody
+  /// waits for it. A CPU model comes back behind the first branch at `due` or later if it can do
+  /// so at no cost, and behind the first instruction at `spin_due` or later that says that the
+  /// guest waits for another CPU (WFE).
+  void set_turn(std::uint64_t due, std::uint64_t spin_due) {
+    turn_due_ = due;
+    spin_due_ = spin_due;
+  }
+  /// The guest waits for another CPU since `retired`.
+  void end_turn(std::uint64_t retired) { turn_due_ = retired; }
+  [[nodiscard]] std::uint64_t turn_due() const { return turn_due_; }
+  [[nodiscard]] std::uint64_t spin_due() const { return spin_due_; }
+
   /// Registers a sink (never null; outlives its registration) with no deadline.
   [[nodiscard]] AlarmId add_alarm(AlarmSink* sink);
   void remove_alarm(AlarmId id);
@@ -78,6 +91,8 @@ class Clock {
   std::uint64_t idle_ns_ = 0;
   std::uint64_t slice_end_ = kNever;
   std::uint64_t stop_at_ = kNever;
+  std::uint64_t turn_due_ = kNever;
+  std::uint64_t spin_due_ = kNever;
   std::uint64_t next_alarm_ns_ = kNever;
   std::vector<Alarm> alarms_;  ///< index = AlarmId; a null sink is a free place
 };

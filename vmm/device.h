@@ -4,24 +4,13 @@
 #include <cstdint>
 #include <limits>
 #include <string_view>
-#include <tl/expected.hpp>
 
 #include "vmm/base/digest.h"
 #include "vmm/base/width.h"
 #include "vmm/ids.h"
+#include "vmm/io_result.h"
 
 namespace retrap {
-
-/// Why a device would not take an access. The bus decides what the guest sees.
-enum class IoError : std::uint8_t {
-  NoRegister,  ///< nothing lives at this offset
-  BadWidth,    ///< the register is there; this width is not
-  ReadOnly,
-  WriteOnly,
-};
-
-template <class T = void>
-using IoResult = tl::expected<T, IoError>;
 
 /// One access, as the bus hands it to a device.
 struct Access {

@@ -103,23 +103,19 @@ void Hypervisor::boot_all() {
 /// Deals with exits while the vCPU's turn goes on.
 class Hypervisor::Answers final : public VcpuRunner {
  public:
-  Answers(Hypervisor& hypervisor, Place place, std::uint64_t due)
-      : hypervisor_(hypervisor), place_(place), due_(due) {}
+  Answers(Hypervisor& hypervisor, Place place) : hypervisor_(hypervisor), place_(place) {}
   bool handle(ExitReason& exit) override { return hypervisor_.handle(place_, exit); }
-  bool wants_back(std::uint64_t retired) override {
-    return retired >= due_ || (hypervisor_.waiting_ != 0 && hypervisor_.wake());
-  }
+  bool wants_back() override { return hypervisor_.waiting_ != 0 && hypervisor_.wake(); }
 
  private:
   Hypervisor& hypervisor_;
   Place place_;
-  std::uint64_t due_;
 };
 
-AfterExit Hypervisor::run(Place place, std::uint64_t due) {
+AfterExit Hypervisor::run(Place place) {
   // The embedder may have stopped or suspended it since its turn began.
   if (activity(place) != VcpuActivity::Runnable) return AfterExit::Reschedule;
-  Answers answers(*this, place, due);
+  Answers answers(*this, place);
   const auto exit = guests_[place.vm].vm->run_vcpu(place.vcpu, &answers);
   if (!exit) (void)end(place, VmEnd::Fault, exit.error().message);
   const bool spent = exit && std::holds_alternative<exits::BudgetSpent>(*exit);

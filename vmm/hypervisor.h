@@ -78,9 +78,9 @@ class Hypervisor {
   /// Boots every VM that is Ready: its boot vCPU becomes Runnable.
   void boot_all();
 
-  /// Runs a Runnable vCPU until an exit that changes what others do, the first exit at the
-  /// instruction count `due` or later, or the end of its slice; does what the exits ask for.
-  [[nodiscard]] AfterExit run(Place place, std::uint64_t due = kNever);
+  /// Runs a Runnable vCPU until an exit that changes what others do, the first exit once its turn
+  /// is due (Clock::turn_due()), or the end of its slice; does what the exits ask for.
+  [[nodiscard]] AfterExit run(Place place);
 
   /// Waiting vCPUs with a pending interrupt become Runnable; true where there was one.
   bool wake();

@@ -36,12 +36,9 @@ inline constexpr std::uint64_t kNoProgress = ~std::uint64_t{0};
 /// Whoever has a vCPU run: asked about the exits that are not the VM's own.
 class VcpuRunner : public ExitHandler {
  public:
-  /// Asked after each exit and each alarm, at the instruction count `retired`: where true,
-  /// run_vcpu() returns Nothing. Any of them may have woken another vCPU.
-  [[nodiscard]] virtual bool wants_back(std::uint64_t retired) {
-    (void)retired;
-    return false;
-  }
+  /// Asked after each exit and each alarm while the turn is not due: where true, run_vcpu() returns
+  /// Nothing, as it does where the turn is due. Any of them may have woken another vCPU.
+  [[nodiscard]] virtual bool wants_back() { return false; }
 };
 
 /// What RAM allows unless somebody says otherwise.

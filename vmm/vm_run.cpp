@@ -126,7 +126,8 @@ class Vm::RunLoop final : public ExitHandler {
   [[nodiscard]] bool goes_on() {
     Clock& clock = vm_.clock_;
     if (clock.alarm_is_due()) clock.fire_due();
-    const bool wanted = runner_ != nullptr && runner_->wants_back(clock.retired());
+    const bool wanted =
+        runner_ != nullptr && (clock.retired() >= clock.turn_due() || runner_->wants_back());
     return !wanted && vm_.life_.is_running();
   }
 

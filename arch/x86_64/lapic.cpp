@@ -86,7 +86,7 @@ void Lapic::set_base(std::uint64_t value) {
   if (was_enabled && !is_enabled()) init();
 }
 
-IoResult<std::uint32_t> Lapic::read(std::uint32_t offset, std::uint64_t now_ns) const {
+IoResult<std::uint64_t> Lapic::read(std::uint32_t offset, std::uint64_t now_ns) const {
   const Row* row = find(offset);
   if (row == nullptr || offset % 16 != 0) return tl::unexpected(IoError::NoRegister);
   if (row->use == Use::WriteOnly) return tl::unexpected(IoError::WriteOnly);

@@ -92,7 +92,7 @@ class Lapic {
   void init();
 
   /// The register at `offset` of the page. IoError for what is not a register here.
-  [[nodiscard]] IoResult<std::uint32_t> read(std::uint32_t offset, std::uint64_t now_ns) const;
+  [[nodiscard]] IoResult<std::uint64_t> read(std::uint32_t offset, std::uint64_t now_ns) const;
   /// Everything but EOI, ICR and self IPI, which LocalApics carries out.
   [[nodiscard]] IoResult<> write(std::uint32_t offset, std::uint32_t value, std::uint64_t now_ns);
 

@@ -136,7 +136,7 @@ std::uint64_t& MsrFile::stored(const MsrRow& row) {
 MsrFile::Answer MsrFile::read(std::uint32_t number, std::uint64_t& value) {
   if (is_x2apic(number)) {
     const auto answer = apics_.read_msr(id_, number, clock_.now_ns());
-    value = answer.value_or(0);
+    value = *answer;
     return answer ? Answer::Done : Answer::Fault;
   }
   const MsrRow* row = find_msr(number);

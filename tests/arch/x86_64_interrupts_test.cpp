@@ -141,6 +141,7 @@ TEST_F(InterruptsTest, ReachesX2ApicRegistersByMsr) {
   EXPECT_FALSE(apics.read_msr(0, 0x802, 0)) << "not in x2APIC mode";
   own.set_base(own.base() | apic::kBaseX2);
   EXPECT_EQ(apics.read_msr(0, 0x802, 0), 0u);
+  apic.vcpu = kBootVcpu;
   EXPECT_EQ(apic.try_in(apic::kId, Width::Word).error(), IoError::NoRegister) << "the page is gone";
   EXPECT_TRUE(apics.write_msr(0, 0x80f, 0x1ff, 0));
   EXPECT_TRUE(apics.write_msr(0, 0x83f, 0x44, 0)) << "self IPI";

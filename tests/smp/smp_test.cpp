@@ -81,5 +81,33 @@ TEST(MemoryModelSuite, GoesThroughOtherInterleavingsFromAnotherSeed) {
   }
 }
 
+// ---- Turns: the guest says what it lost, and how long it took -----------------------------------
+
+TEST(Turns, EndBetweenALoadAndAStoreFromSomeSeed) {
+  for (const ArchId arch : available_archs()) {
+    bool lost = false;
+    for (std::uint64_t seed = 1; seed <= 16 && !lost; ++seed) {
+      const auto outcome = make_smp_run({.arch = arch, .guest = "turns", .vcpus = 4, .seed = seed});
+      ASSERT_TRUE(outcome) << outcome.error().message;
+      lost = outcome->complaint().starts_with("FAIL no update is lost");
+    }
+    EXPECT_TRUE(lost) << to_string(arch);
+  }
+}
+
+// Only there do our guests wait by an instruction that ends a turn: WFE.
+TEST(Turns, AreGivenAwayByWhoeverWaitsForAnEvent) {
+  const auto instructions = [](std::uint32_t vcpus) {
+    SmpRun run{.arch = ArchId::Aarch64, .guest = "turns", .vcpus = vcpus, .seed = 3};
+    const auto outcome = make_smp_run(run);
+    EXPECT_TRUE(outcome) << outcome.error().message;
+    return outcome ? outcome->report.instructions : 0;
+  };
+
+  const std::uint64_t alone = instructions(1);
+
+  EXPECT_LT(instructions(4), alone + alone / 10);
+}
+
 }  // namespace
 }  // namespace retrap::test

@@ -105,9 +105,10 @@ TEST_F(AHypervisor, ComesBackWhereAnExitWakesAnotherVcpu) {
 TEST_F(AHypervisor, ComesBackAtTheFirstExitOnceItsTurnIsDue) {
   cpu(0).play(scripted::Script(5, {.exit = exits::Nothing{}, .after = 10}));
   host_.clock().set_slice_end(1000);
+  host_.clock().set_turn(25, kNever);
   hypervisor_.boot_all();
 
-  EXPECT_EQ(hypervisor_.run({.vm = 0, .vcpu = kBootVcpu}, 25), AfterExit::Reschedule);
+  EXPECT_EQ(hypervisor_.run({.vm = 0, .vcpu = kBootVcpu}), AfterExit::Reschedule);
 
   EXPECT_EQ(host_.clock().retired(), 30u);
 }

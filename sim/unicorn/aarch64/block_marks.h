@@ -29,6 +29,14 @@ class BlockMarks {
   bool any_ = false;
 };
 
+/// Branches to a label or to a register, taken or not: they end every block.
+[[nodiscard]] constexpr bool is_branch(std::uint32_t word) {
+  return (word & 0x7c00'0000) == 0x1400'0000 ||  // B, BL
+         (word & 0xff00'0000) == 0x5400'0000 ||  // B.cond
+         (word & 0x7c00'0000) == 0x3400'0000 ||  // CBZ, CBNZ, TBZ, TBNZ
+         (word & 0xff9f'fc1f) == 0xd61f'0000;    // BR, BLR, RET
+}
+
 /// SIMD, FP, and loads and stores of their registers (DDI 0487, C4.1, op0 x111 and x1x0 with V).
 [[nodiscard]] constexpr bool is_fp(std::uint32_t word) {
   return extract(word, 27, 25) == 7 || ((word & 0x0a00'0000) == 0x0800'0000 && has_bit(word, 26));

@@ -158,6 +158,11 @@ Core::Next Core::after_attention() {
   }
   // At the limit the fault is what happens after it.
   if (retired_ >= limit_) return Next::GoOn;
+  if (attention_.turn_is_due && !interrupt_is_due()) {
+    branched_at_ = kNever;  // said once
+    current_->exit = {.kind = RawExit::Kind::Stopped};
+    return Next::Exit;
+  }
   const std::uint64_t pc = current_->pc;
   if (attention_.misaligned) return take_fault(make_esr(ExceptionClass::PcAlignment, 0), pc);
   if (attention_.in_window) {
@@ -225,6 +230,7 @@ void Core::take_interrupt() {
 void Core::apply_pending() {
   code_pages_.forget();
   add_wanted_hooks();
+  add_wfe_hooks();
   if (translations_.pending()) translations_.apply(engine_);
   if (flush_wanted_) flush_tlb();
 }
@@ -235,6 +241,7 @@ bool Core::uncount() {
   const std::uint64_t left = (block_end_ - current_->pc) >> 2;
   if (left > kMaxBlock) return false;
   retired_ -= left;
+  if (left != 0) branched_at_ = kNever;
   return true;
 }
 
@@ -243,7 +250,8 @@ void Core::reconsider() {
       (current_->fpen != 3 && fp_.any()) || (current_->odd_return && erets_.any());
   const bool look = first_blocks_ || current_->virtual_irq || current_->illegal_state ||
                     marks_matter || pending() || deferred_.has_value();
-  early_ = look ? 0 : limit_;
+  const std::uint64_t due = clock_.turn_due();
+  early_ = look || due == 0 ? 0 : std::min(limit_, due - 1);
 }
 
 void Core::switch_to(CpuContext& cpu) {

@@ -113,6 +113,7 @@ class Core final : public CodeListener {
     bool in_window = false;
     bool aarch32 = false;  ///< the engine went where it must not go
     bool illegal_state = false;
+    bool turn_is_due = false;
     int fp_offset = -1;    ///< instructions until one that FPEN traps
     int eret_offset = -1;  ///< until an ERET to an odd state
   };
@@ -147,7 +148,12 @@ class Core final : public CodeListener {
   void load_regime();
   void apply_pending();
   [[nodiscard]] bool pending() const {
-    return translations_.pending() || !wanted_pages_.empty() || flush_wanted_;
+    return translations_.pending() || !wanted_pages_.empty() || !wanted_wfes_.empty() ||
+           flush_wanted_;
+  }
+  /// Whether the CPU is behind a branch or a WFE, and others wait for its turn.
+  [[nodiscard]] bool may_give_turn_away() const {
+    return retired_ == branched_at_ && retired_ >= clock_.turn_due();
   }
   [[nodiscard]] bool interrupt_is_due() const;
   Next wait_for_interrupt();
@@ -184,12 +190,14 @@ class Core final : public CodeListener {
   void inspect_first(std::uint64_t at, std::uint32_t instructions);
   void inspect_block(std::uint64_t at, std::uint32_t instructions);
   [[nodiscard]] const std::byte* code_at(std::uint64_t va);
+  [[nodiscard]] bool ends_with_branch(std::uint64_t at, std::uint32_t instructions);
   [[nodiscard]] int first_fp(std::uint64_t at, std::uint32_t instructions);
   static bool on_fill(uc_engine*, std::uint64_t va, uc_mem_type type, uc_tlb_entry* out,
                       void* user);
   bool fill(std::uint64_t va, AccessType access, uc_tlb_entry& out);
   void refuse(std::uint64_t va, AccessType access, std::uint64_t pc,
               std::optional<std::uint32_t> word);
+  static void on_wfe(uc_engine*, std::uint64_t at, std::uint32_t size, void* user);
   static void on_exception(uc_engine*, std::uint32_t number, void* user);
   void stop_at_block(std::uint64_t at);
   // core_sysregs.cpp
@@ -199,7 +207,9 @@ class Core final : public CodeListener {
   bool timer_access(SysReg reg, bool read, std::uint64_t& value);
   void translate_address(std::uint32_t op2, std::uint64_t va);
   void want_sysreg_hooks(std::uint64_t at, std::uint64_t hpa);
+  void want_wfe_hook(std::uint64_t at, std::uint64_t hpa);
   void add_wanted_hooks();
+  void add_wfe_hooks();
 
   // Hot: the block hook touches these three.
   std::uint64_t retired_ = 0;
@@ -207,8 +217,9 @@ class Core final : public CodeListener {
   std::uint64_t block_end_ = 0;
 
   std::uint64_t limit_ = 0;
-  CpuContext* current_ = nullptr;  ///< whose state the engine has
-  CpuContext* running_ = nullptr;  ///< whose turn it is, or was the latest
+  std::uint64_t branched_at_ = kNever;  ///< the count behind the last branch while the turn was due
+  CpuContext* current_ = nullptr;       ///< whose state the engine has
+  CpuContext* running_ = nullptr;       ///< whose turn it is, or was the latest
   RawExitHandler* handler_ = nullptr;
   std::optional<Next> dealt_with_;  ///< inside the hook that stopped the engine
   int exception_number_ = -1;
@@ -244,6 +255,9 @@ class Core final : public CodeListener {
   std::vector<uc_hook> page_hooks_;
   std::vector<std::uint64_t> wanted_pages_;
   bool all_hooked_ = false;
+  std::vector<std::uint64_t> wanted_wfes_;
+  std::vector<std::uint64_t> hooked_wfes_;  ///< sorted
+  std::vector<uc_hook> wfe_hooks_;
   std::vector<CpuContext> cpus_;
   uc_context* power_on_ = nullptr;
 };

@@ -6,6 +6,9 @@ namespace {
 
 namespace pstate = retrap::aarch64::pstate;
 
+constexpr std::uint32_t kWfe = 0xd503'205f;
+constexpr std::uint32_t kSevl = 0xd503'20bf;
+
 // MRS, MSR and SYS that must reach a hook: timers, translation control, CPACR, SPSR; TLBI, AT.
 constexpr bool is_watched(std::uint32_t word) {
   const std::uint64_t op1 = extract(word, 18, 16);
@@ -40,8 +43,9 @@ void Core::on_block(uc_engine*, std::uint64_t at, std::uint32_t size, void* user
   attention_.misaligned |= (at & 3) != 0;
   attention_.in_window |= Translations::in_window(at);
   attention_.illegal_state = current_->illegal_state;
+  attention_.turn_is_due = may_give_turn_away();
   const bool odd = attention_.misaligned || attention_.in_window || attention_.aarch32 ||
-                   attention_.illegal_state;
+                   attention_.illegal_state || attention_.turn_is_due;
   if (odd || retired_ + instructions > limit_ || pending() || deferred_ || interrupt_is_due()) {
     stop_at_block(at);
     return;
@@ -63,6 +67,12 @@ void Core::on_block(uc_engine*, std::uint64_t at, std::uint32_t size, void* user
   reconsider();
   retired_ += instructions;
   block_end_ = at + size;
+  if (retired_ >= clock_.turn_due() && ends_with_branch(at, instructions)) branched_at_ = retired_;
+}
+
+bool Core::ends_with_branch(std::uint64_t at, std::uint32_t instructions) {
+  const auto last = instruction_at(at + std::uint64_t{4} * (instructions - 1));
+  return last && is_branch(*last);
 }
 
 // on_translated is not called before the engine has run a block to its end.
@@ -112,10 +122,24 @@ void Core::inspect_block(std::uint64_t at, std::uint32_t instructions) {
     watched |= is_watched(word);
   }
   if (watched) want_sysreg_hooks(at, hpa);
-  const bool eret = word_of(code, instructions - 1) == kEret;
+  const std::uint32_t last = word_of(code, instructions - 1);
+  const bool eret = last == kEret;
+  // The WFE behind an SEVL does not wait. A CPU that is alone has nobody to wait for.
+  const bool waits = last == kWfe && cpus_.size() > 1 &&
+                     (instructions == 1 || word_of(code, instructions - 2) != kSevl);
+  if (waits) want_wfe_hook(at + std::uint64_t{4} * (instructions - 1), hpa);
   if (fp) fp_.mark(at);
   if (eret) erets_.mark(at);
-  if (fp || eret || watched) reconsider();
+  if (fp || eret || watched || waits) reconsider();
+}
+
+// Its block, which it ends, is counted.
+void Core::on_wfe(uc_engine*, std::uint64_t at, std::uint32_t, void* user) {
+  Core& core = *static_cast<Core*>(user);
+  if (core.retired_ < core.clock_.spin_due() || core.instruction_at(at) != kWfe) return;
+  core.clock_.end_turn(core.retired_);
+  core.branched_at_ = core.retired_;
+  core.early_ = 0;
 }
 
 // CPACR_EL1.FPEN: 0 and 2 trap EL1 and EL0, 1 traps EL0.

@@ -124,6 +124,31 @@ void Core::want_sysreg_hooks(std::uint64_t at, std::uint64_t hpa) {
   translations_.drop(hpa);
 }
 
+void Core::want_wfe_hook(std::uint64_t at, std::uint64_t hpa) {
+  if (std::ranges::binary_search(hooked_wfes_, at)) return;
+  wanted_wfes_.push_back(at);
+  translations_.drop(hpa);
+}
+
+// Where there are too many, all go, and are found again as their code is translated again.
+void Core::add_wfe_hooks() {
+  constexpr std::size_t kMost = 512;
+  if (hooked_wfes_.size() + wanted_wfes_.size() > kMost) {
+    for (const uc_hook hook : wfe_hooks_) engine_.remove_hook(hook);
+    wfe_hooks_.clear();
+    hooked_wfes_.clear();
+    translations_.drop_everything();
+  }
+  for (const std::uint64_t at : wanted_wfes_) {
+    const auto place = std::ranges::lower_bound(hooked_wfes_, at);
+    if (place != hooked_wfes_.end() && *place == at) continue;
+    hooked_wfes_.insert(place, at);
+    wfe_hooks_.push_back(
+        engine_.add_hook(UC_HOOK_CODE, std::bit_cast<void*>(&Core::on_wfe), this, at, at));
+  }
+  wanted_wfes_.clear();
+}
+
 void Core::add_wanted_hooks() {
   const auto add = [&](std::uint64_t begin, std::uint64_t end) {
     page_hooks_.push_back(engine_.add_instruction_hook(

@@ -16,6 +16,18 @@ namespace retrap::unicorn::riscv64 {
 /// The offset of instruction number `index` in `code`.
 [[nodiscard]] std::uint32_t offset_of_instruction(const std::uint8_t* code, std::uint32_t index);
 
+/// Jumps and branches, taken or not: they end every block. A 16-bit instruction has zeroes above.
+[[nodiscard]] constexpr bool is_branch(std::uint32_t instruction) {
+  switch (instruction & 3) {
+    case 1:  return extract(instruction, 15, 13) >= 6 || extract(instruction, 15, 13) == 5;
+    case 2:  return (instruction & 0xe07f) == 0x8002 && extract(instruction, 11, 7) != 0;
+    case 3:  break;
+    default: return false;
+  }
+  const std::uint32_t opcode = instruction & 0x7f;
+  return opcode == 0x63 || opcode == 0x67 || opcode == 0x6f;
+}
+
 /// Blocks by address, a word each: this is read at every block. The caller drops what is no longer
 /// true.
 ///

@@ -181,6 +181,7 @@ const std::uint8_t* Processor::block_bytes(std::uint64_t pc) {
 void Processor::slow_block(std::uint64_t pc, std::uint32_t size) {
   if (sepc_written_) clear_sepc_bit();
   if (!changed_code_.empty()) return stop_before(pc, size, BlockStop::Invalidate);
+  if (may_give_turn_away()) return stop_before(pc, size, BlockStop::TurnIsDue);
   if ((pc & 1) != 0) return stop_before(pc, size, BlockStop::OddAddress);
   const bool plain = mmu_.is_plain_code(pc);
   const std::uint8_t* const bytes = block_bytes(pc);
@@ -205,6 +206,10 @@ void Processor::slow_block(std::uint64_t pc, std::uint32_t size) {
   }
   hot_.count += count;
   hot_.pc = pc;
+  if (hot_.count >= clock_.turn_due() && count != 0 &&
+      is_branch(instruction_at(pc + offset_of_instruction(bytes, count - 1)))) {
+    branched_at_ = hot_.count;
+  }
 }
 
 std::uint32_t Processor::system_at_end(std::uint64_t pc, const std::uint8_t* bytes,

@@ -78,6 +78,7 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
     Counter,     ///< it ends with a CSR that must not run natively
     NotFetched,  ///< its page got X for stores only
     OddAddress,  ///< it cannot begin there
+    TurnIsDue,   ///< others may have the turn
     Invalidate,  ///< code that the host has changed must go first
   };
   /// Where to stop in the middle of a block.
@@ -160,6 +161,10 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   /// Drops the translations of these bytes of host memory, whatever addresses they were found by.
   void remove_translations(HostPhys at, std::uint64_t size);
   [[nodiscard]] std::uint64_t hot_limit() const;
+  /// Whether the hart is behind a branch, others wait for its turn, and its time is not up anyway.
+  [[nodiscard]] bool may_give_turn_away() const {
+    return hot_.count == branched_at_ && hot_.count >= clock_.turn_due() && hot_.count < limit_;
+  }
   /// Whether the guest has left the engine, for a reason that a hook knows.
   [[nodiscard]] bool has_left() const {
     return dealt_with_ || block_stop_ != BlockStop::None || failed_fill_.happened;
@@ -188,6 +193,7 @@ class Processor final : public retrap::riscv64::CpuSet, CodeListener {
   std::uint64_t unlearned_pc_ = kNoBlock;
   std::uint32_t unlearned_count_ = 0;
   std::uint64_t limit_ = 0;
+  std::uint64_t branched_at_ = kNever;  ///< the count behind the last branch while the turn was due
 
   std::vector<std::unique_ptr<Hart>> harts_;
   Hart* active_ = nullptr;  ///< never null after make()

@@ -115,7 +115,9 @@ void Processor::release_interrupts() {
 
 // A limit of 0 sends every block through slow_block().
 std::uint64_t Processor::hot_limit() const {
-  return active_->emulates_interrupt_csrs() ? 0 : limit_;
+  const std::uint64_t due = clock_.turn_due();
+  if (active_->emulates_interrupt_csrs() || due == 0) return 0;
+  return std::min(limit_, due - 1);
 }
 
 /// Runs from the program counter to `stop` at most: in the middle of a block, which is translated
@@ -196,6 +198,10 @@ bool Processor::not_fetched(StopPoint& stop) {
 bool Processor::after_block_stop(StopPoint& stop) {
   active_->set_pc(stopped_at_);
   if (block_stop_ == BlockStop::Invalidate) return false;
+  if (block_stop_ == BlockStop::TurnIsDue) {
+    branched_at_ = kNever;  // said once
+    return leave({.scause = kInterrupt | kSupervisorTimer, .sepc = stopped_at_});
+  }
   const std::uint8_t* const bytes = block_bytes(stopped_at_);
   if (bytes == nullptr) return not_fetched(stop);
   const auto in_page = std::min<std::uint32_t>(
@@ -341,7 +347,9 @@ void Processor::take_back_from(std::uint64_t pc) {
   const std::uint8_t* const bytes = known_code(start);
   if (bytes == nullptr) return;
   const std::uint32_t before = count_instructions(bytes, static_cast<std::uint32_t>(pc - start));
-  if (before < count) hot_.count -= count - before;
+  if (before >= count) return;
+  hot_.count -= count - before;
+  branched_at_ = kNever;
 }
 
 }  // namespace retrap::unicorn::riscv64
