@@ -33,6 +33,11 @@ Result<Reader> Reader::parse(std::string name, ByteVector bytes, ReadOptions opt
 }
 
 Result<> Reader::load(ReadOptions options) {
+  const ByteVector prefix = encode_prefix();
+  if (bytes_.size() < prefix.size() &&
+      std::ranges::equal(bytes_, std::span(prefix).first(bytes_.size()))) {
+    return no_header(bytes_.size());
+  }
   const auto version = decode_prefix(bytes_);
   if (!version) {
     return fail(ErrorCode::CorruptTrace,
@@ -50,13 +55,15 @@ Result<> Reader::load(ReadOptions options) {
   const bool has_header = !blocks_.empty();
   if (!loaded && (!options.up_to_damage || !has_header)) return loaded;
   if (!loaded) missing_ = loaded.error().message;
-  if (!has_header) {
-    return fail(ErrorCode::CorruptTrace,
-                "{}: offset {:#x}: the header is missing: the recording was cut off before it "
-                "began; record again",
-                name_, kPrefixSize);
-  }
+  if (!has_header) return no_header(kPrefixSize);
   return {};
+}
+
+tl::unexpected<Error> Reader::no_header(std::uint64_t offset) const {
+  return fail(ErrorCode::CorruptTrace,
+              "{}: offset {:#x}: the header is missing: the recording was cut off before it began; "
+              "record again",
+              name_, offset);
 }
 
 Result<> Reader::load_blocks() {

@@ -58,6 +58,7 @@ class Reader {
   /// The bytes of an embedded image.
   [[nodiscard]] Result<ByteVector> image(std::size_t number) const;
 
+  [[nodiscard]] tl::unexpected<Error> no_header(std::uint64_t offset) const;
   [[nodiscard]] tl::unexpected<Error> damaged(std::uint64_t offset, std::string_view what) const;
 
  private:
