@@ -95,6 +95,24 @@ TEST(Turns, EndBetweenALoadAndAStoreFromSomeSeed) {
   }
 }
 
+TEST(Turns, EndThereWhereverTheRunIsStopped) {
+  for (const ArchId arch : available_archs()) {
+    SmpRun run{.arch = arch, .guest = "turns", .vcpus = 3, .seed = 3};
+    const auto whole = make_smp_run(run);
+    ASSERT_TRUE(whole) << whole.error().message;
+    for (const std::uint64_t slice : {61u, 1009u}) {
+      run.slice = slice;
+      SCOPED_TRACE(to_string(run));
+
+      const auto sliced = make_smp_run(run);
+
+      ASSERT_TRUE(sliced) << sliced.error().message;
+      EXPECT_EQ(sliced->digest, whole->digest);
+      EXPECT_EQ(sliced->report.instructions, whole->report.instructions);
+    }
+  }
+}
+
 // Only there do our guests wait by an instruction that ends a turn: WFE.
 TEST(Turns, AreGivenAwayByWhoeverWaitsForAnEvent) {
   const auto instructions = [](std::uint32_t vcpus) {

@@ -124,19 +124,19 @@ void Core::inspect_block(std::uint64_t at, std::uint32_t instructions) {
   if (watched) want_sysreg_hooks(at, hpa);
   const std::uint32_t last = word_of(code, instructions - 1);
   const bool eret = last == kEret;
-  // The WFE behind an SEVL does not wait. A CPU that is alone has nobody to wait for.
-  const bool waits = last == kWfe && cpus_.size() > 1 &&
-                     (instructions == 1 || word_of(code, instructions - 2) != kSevl);
+  // A CPU that is alone has nobody to wait for.
+  const bool waits = last == kWfe && cpus_.size() > 1;
   if (waits) want_wfe_hook(at + std::uint64_t{4} * (instructions - 1), hpa);
   if (fp) fp_.mark(at);
   if (eret) erets_.mark(at);
   if (fp || eret || watched || waits) reconsider();
 }
 
-// Its block, which it ends, is counted.
+// Its block, which it ends, is counted. The WFE behind an SEVL does not wait; it may begin a block.
 void Core::on_wfe(uc_engine*, std::uint64_t at, std::uint32_t, void* user) {
   Core& core = *static_cast<Core*>(user);
   if (core.retired_ < core.clock_.spin_due() || core.instruction_at(at) != kWfe) return;
+  if (core.instruction_at(at - 4) == kSevl) return;
   core.clock_.end_turn(core.retired_);
   core.branched_at_ = core.retired_;
   core.early_ = 0;

@@ -19,7 +19,7 @@ namespace retrap::unicorn::riscv64 {
 /// Jumps and branches, taken or not: they end every block. A 16-bit instruction has zeroes above.
 [[nodiscard]] constexpr bool is_branch(std::uint32_t instruction) {
   switch (instruction & 3) {
-    case 1:  return extract(instruction, 15, 13) >= 6 || extract(instruction, 15, 13) == 5;
+    case 1:  return extract(instruction, 15, 13) >= 5;
     case 2:  return (instruction & 0xe07f) == 0x8002 && extract(instruction, 11, 7) != 0;
     case 3:  break;
     default: return false;

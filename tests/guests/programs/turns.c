@@ -15,8 +15,16 @@ static void update_without_lock(void) {
   }
 }
 
+// As Linux waits: a first WFE that does not.
+static void begin_to_wait(void) {
+#if defined(__aarch64__)
+  __asm__ volatile("sevl\n wfe" : : : "memory");
+#endif
+}
+
 static void let_others_wait(u64 me) {
   if (me != 0) {
+    for (u64 i = 0; i < kUpdates; ++i) begin_to_wait();
     wait_for(&done, 1);
     return;
   }
