@@ -3,6 +3,12 @@
 include_guard()
 set(CMAKE_UNITY_BUILD_BATCH_SIZE 0)
 
+# clang-tidy takes its configuration from where a file is, and these are where the build is.
+foreach(folder IN ITEMS benches tests)
+  configure_file("${CMAKE_CURRENT_LIST_DIR}/../${folder}/.clang-tidy"
+    "${CMAKE_BINARY_DIR}/${folder}/.clang-tidy" COPYONLY)
+endforeach()
+
 # They name something private as a neighbour does.
 set(RETRAP_NOT_IN_UNITY
   arch/aarch64/idregs.cpp

@@ -24,6 +24,8 @@ constexpr std::uint64_t kSlack = std::uint64_t{1} << 30;
 constexpr std::uint64_t kMaxMemory = std::uint64_t{1} << 40;
 /// Of instructions: as good as for ever, and far from an overflow.
 constexpr std::uint64_t kLongestMeanTurn = std::uint64_t{1} << 40;
+/// Long enough for a loop of LL and SC, which fails where the turn ends within.
+constexpr std::uint64_t kShortestMeanTurn = 16;
 
 /// Keeps what a guest prints, and passes it on.
 class Console final : public ConsoleSink {
@@ -164,8 +166,9 @@ struct Machine::State {
       clock,
       {.seed = options.seed,
        .slice = options.slice,
-       .mean_turn = options.mean_turn == 0 ? Scheduler::kMeanTurn
-                                           : std::min(options.mean_turn, kLongestMeanTurn),
+       .mean_turn = options.mean_turn == 0
+                        ? Scheduler::kMeanTurn
+                        : std::clamp(options.mean_turn, kShortestMeanTurn, kLongestMeanTurn),
        .phys_cpus = options.phys_cpus}};
   MachineObserver* observer = nullptr;  ///< may be null
   bool hears_events = false;            ///< that observer

@@ -21,7 +21,8 @@ struct MachineOptions {
   /// that a guest or a digest can see.
   std::uint64_t slice = 0;
   /// How many instructions a vCPU has on average before it is another's turn, where others want
-  /// one; 0: a number that costs little. The shorter, the more interleavings a run goes through.
+  /// one; 0: a number that costs little; at least 16. The shorter, the more interleavings a run
+  /// goes through.
   std::uint64_t mean_turn = 0;
   /// Physical CPUs that `phys_cpu_sets` of a configuration choose from, 1 to 64.
   std::uint32_t phys_cpus = kMaxVcpus;

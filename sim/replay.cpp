@@ -67,6 +67,7 @@ class Replayer::TimeAlarm final : public AlarmSink {
     replayer_.stopped_ = true;
     replayer_.machine_.request_stop();
   }
+  [[nodiscard]] bool is_observer() const override { return true; }
 
  private:
   Replayer& replayer_;

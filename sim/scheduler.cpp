@@ -14,6 +14,10 @@ constexpr std::uint32_t kMaxIdleAlarms = 1'000'000;
 /// than any architecture has reasons for.
 constexpr std::uint32_t kMaxFruitlessReturns = 100'000;
 
+/// Nobody gives a turn away before it has run for so many instructions: all may be waiting for time
+/// to go by, and to change costs more than to wait.
+constexpr std::uint64_t kShortestSpin = 16;
+
 std::uint64_t saturating_add(std::uint64_t a, std::uint64_t b) {
   return a > kNever - b ? kNever : a + b;
 }
@@ -72,11 +76,11 @@ Scheduler::Turn Scheduler::draw_turn() {
   const std::uint64_t longest = options_.mean_turn + options_.mean_turn * 4 / 5;
   const std::uint64_t now = clock_.retired();
   const std::uint64_t due = saturating_add(now, prng_.between(shortest, longest));
-  // Who waits for another CPU gives its turn away at once. To stop anywhere but at an exit or
+  // Who waits for another CPU gives its turn away. To stop anywhere but at an exit or
   // behind a branch cuts a translated block in two, which costs as much as some ten thousand
   // instructions; but what goes wrong only between two instructions must be found, too.
   const bool is_cut = prng_.chance(1, 8);
-  clock_.set_turn(due, now);
+  clock_.set_turn(due, saturating_add(now, kShortestSpin));
   return {.place = last_, .end = is_cut ? due : saturating_add(due, options_.mean_turn)};
 }
 

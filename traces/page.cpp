@@ -64,9 +64,9 @@ class Columns final : public Visitor {
   }
 
   void put(std::string& to) && {
-    fmt::format_to(std::back_inserter(to), "const TIMES=\"{}\",KINDS=\"{}\",PLACES=\"{}\",",
+    fmt::format_to(std::back_inserter(to), R"(const TIMES="{}",KINDS="{}",PLACES="{}",)",
                    std::move(times_).take(), std::move(kinds_).take(), std::move(places_).take());
-    fmt::format_to(std::back_inserter(to), "PCS=\"{}\",DETAILS=\"{}\",", std::move(pcs_).take(),
+    fmt::format_to(std::back_inserter(to), R"(PCS="{}",DETAILS="{}",)", std::move(pcs_).take(),
                    std::move(details_).take());
     to += "PC_NAMES=[";
     for (const std::uint64_t pc : pc_names_) {

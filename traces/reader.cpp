@@ -51,7 +51,7 @@ Result<> Reader::load(ReadOptions options) {
                 "newer retrap",
                 name_, *version, kVersion);
   }
-  const auto loaded = load_blocks();
+  auto loaded = load_blocks();
   const bool has_header = !blocks_.empty();
   if (!loaded && (!options.up_to_damage || !has_header)) return loaded;
   if (!loaded) missing_ = loaded.error().message;

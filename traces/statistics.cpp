@@ -40,7 +40,7 @@ std::vector<Row> rows_of(const Statistics::ByKey& counts, std::uint64_t top) {
   for (const auto& [key, count] : counts) {
     rows.push_back({fmt::format("{:#x} {}", key.second, kExitNames[key.first]), count});
   }
-  return sorted(std::move(rows), top);
+  return sorted(rows, top);
 }
 
 void put_table(std::string& to, std::string_view title, const std::vector<Row>& rows,
@@ -72,12 +72,13 @@ std::vector<Row> kind_rows(const Statistics& statistics) {
     const auto& count = statistics.by_kind()[kind];
     if (count.exits != 0) rows.push_back({std::string(kExitNames[kind]), count});
   }
-  return sorted(std::move(rows), kExitKinds);
+  return sorted(rows, kExitKinds);
 }
 
 template <class Map>
 std::vector<Row> vcpu_rows(const Map& vcpus) {
   std::vector<Row> rows;
+  rows.reserve(vcpus.size());
   for (const auto& [place, count] : vcpus) {
     rows.push_back({fmt::format("vm {} vcpu {}", place.first, place.second), count});
   }

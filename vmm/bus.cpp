@@ -84,6 +84,7 @@ Result<std::unique_ptr<Device>> Bus::remove(std::uint64_t base) {
 
 std::vector<Bus::Plug> Bus::plugs() const {
   std::vector<Plug> plugs;
+  plugs.reserve(entries_.size());
   for (const auto& entry : entries_) {
     plugs.push_back({entry->base, entry->device, entry->line, entry->owned != nullptr});
   }

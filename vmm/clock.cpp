@@ -41,7 +41,8 @@ void Clock::set_alarm(AlarmId id, std::uint64_t deadline_ns) {
   update();
 }
 
-void Clock::fire_due() {
+bool Clock::fire_due() {
+  bool is_guests = false;
   while (alarm_is_due()) {
     const auto first = std::min_element(
         alarms_.begin(), alarms_.end(),
@@ -49,8 +50,10 @@ void Clock::fire_due() {
     first->deadline_ns = kNever;
     AlarmSink* sink = first->sink;
     update();
+    is_guests |= !sink->is_observer();
     sink->on_alarm(now_ns());
   }
+  return is_guests;
 }
 
 void Clock::reset() {

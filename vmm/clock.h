@@ -13,6 +13,9 @@ class AlarmSink {
  public:
   virtual ~AlarmSink() = default;
   virtual void on_alarm(std::uint64_t now_ns) = 0;
+
+  /// Whether it only looks on: what the guest does, and when, is as without it.
+  [[nodiscard]] virtual bool is_observer() const { return false; }
 };
 
 /// now = retired instructions * ns_per_instruction + skipped idle time; monotonic over all vCPUs.
@@ -75,7 +78,8 @@ class Clock {
   [[nodiscard]] bool alarm_is_due() const { return next_alarm_ns_ <= now_ns(); }
 
   /// Fires every alarm that is due, by deadline, then by id. A fired alarm is off until set again.
-  void fire_due();
+  /// False where only observers were called.
+  bool fire_due();
 
   void reset();  ///< time zero, no deadlines; registrations stay
 

@@ -34,6 +34,7 @@ class Lines {
   static std::string word(std::uint64_t value) { return fmt::format("{:#x}", value); }
   static std::string words(const std::vector<std::uint64_t>& values) {
     std::vector<std::string> texts;
+    texts.reserve(values.size());
     for (const std::uint64_t value : values) texts.push_back(word(value));
     return fmt::format("[{}]", fmt::join(texts, ", "));
   }
@@ -82,6 +83,7 @@ void kernel(Lines& lines, const VmConfig& config) {
   if (config.image_location == ImageLocation::Memory) lines.text("image_location", "memory");
   if (!config.cmdline.empty()) lines.text("cmdline", config.cmdline);
   std::vector<std::string> regions;
+  regions.reserve(config.memory_regions.size());
   for (const MemoryRegionConfig& region : config.memory_regions) {
     regions.push_back(fmt::format("[{:#x}, {:#x}, {:#x}, {}]", region.gpa, region.size,
                                   region.flags, static_cast<unsigned>(region.map_type)));
@@ -93,6 +95,7 @@ void kernel(Lines& lines, const VmConfig& config) {
 void devices(Lines& lines, const VmConfig& config) {
   lines.section("devices");
   std::vector<std::string> rows;
+  rows.reserve(config.emu_devices.size());
   for (const EmuDeviceConfig& it : config.emu_devices) {
     rows.push_back(fmt::format("[{}, {:#x}, {:#x}, {}, {:#x}, {}]", Lines::quoted(it.name),
                                it.base_gpa, it.length, it.irq_id,

@@ -14,11 +14,12 @@ class ExitRelay {
 
   /// False: `exit` is last(). By reference, for a copy of what has just been written piece by piece
   /// is slow.
-  [[nodiscard]] bool goes_on_after(ExitReason&& exit) {
+  [[nodiscard]] bool goes_on_after(ExitReason& exit) {
     if (handler_.handle(exit)) return true;
     last_ = exit;
     return false;
   }
+  [[nodiscard]] bool goes_on_after(ExitReason&& exit) { return goes_on_after(exit); }
 
   [[nodiscard]] const ExitReason& last() const { return last_; }
 

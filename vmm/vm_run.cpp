@@ -99,13 +99,21 @@ class Vm::RunLoop final : public ExitHandler {
   }
 
   /// A slice may have ended where an alarm is due: it is dealt with as if the slice had not.
-  [[nodiscard]] bool may_enter() { return !vm_.clock_.alarm_is_due() || goes_on(); }
+  [[nodiscard]] std::optional<ExitReason> before_entry() {
+    Clock& clock = vm_.clock_;
+    if (!clock.alarm_is_due()) return std::nullopt;
+    if (clock.fire_due() && !goes_on()) return exits::Nothing{};
+    if (clock.retired() >= clock.slice_end()) return exits::BudgetSpent{};
+    return std::nullopt;
+  }
 
  private:
   [[nodiscard]] bool deal_with(ExitReason& exit) {
-    const Clock& clock = vm_.clock_;
+    Clock& clock = vm_.clock_;
     if (std::holds_alternative<exits::BudgetSpent>(exit)) {
       if (clock.retired() >= clock.slice_end()) return false;
+      // An observer's alarm ends a slice and no turn.
+      if (clock.alarm_is_due() && !clock.fire_due()) return clock.retired() < clock.slice_end();
     } else {
       vm_.saw(vcpu_.id(), exit);
       if (!vm_.handle(vcpu_, exit) && !runner_handles(exit)) return false;
@@ -146,7 +154,7 @@ Result<ExitReason> Vm::run_vcpu(VcpuId id, VcpuRunner* runner) {
   RETRAP_TRY(vcpu->bind());
   const BoundVcpu bound(*vcpu, life_);
   RunLoop loop(*this, *vcpu, runner);
-  if (!loop.may_enter()) return exits::Nothing{};
+  if (const auto exit = loop.before_entry()) return *exit;
   return vcpu->run_with(loop);
 }
 

@@ -88,7 +88,7 @@ class Decoder {
                                                          std::size_t size, unsigned code_bytes) {
     // All 15 bytes, one of them twice.
     std::array<std::uint64_t, 2> key;
-    std::memcpy(&key[0], bytes.data(), sizeof key[0]);
+    std::memcpy(key.data(), bytes.data(), sizeof key[0]);
     std::memcpy(&key[1], bytes.data() + bytes.size() - sizeof key[1], sizeof key[1]);
     Known& known = known_[(bytes[0] ^ bytes[1] ^ bytes[2]) % known_.size()];
     if (known.key[0] != key[0] || known.key[1] != key[1] || known.size != size ||

@@ -63,7 +63,7 @@ class Vcpu::Turn final : public RawExitHandler {
     RETRAP_CHECK(vcpu_.awaited_ == Awaited::Nothing || exit, "the last exit has been answered");
     while (exit || vcpu_.has_own_exit()) {
       if (!exit) exit = vcpu_.before_entry();
-      if (exit && !relay_.goes_on_after(std::move(*exit))) return false;
+      if (exit && !relay_.goes_on_after(*exit)) return false;
       exit.reset();
     }
     vcpu_.deliver_events();

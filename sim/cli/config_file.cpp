@@ -22,7 +22,7 @@ struct Board {
   std::string_view devices;
 };
 
-constexpr Board kX86_64 = {
+constexpr Board kX86 = {
     .arch = ArchId::X86_64,
     .kernel = "bzImage",
     .initrd = "initrd.gz",
@@ -56,11 +56,11 @@ constexpr Board kRiscv64 = {
 
 const Board& board_of(ArchId arch) {
   switch (arch) {
-    case ArchId::X86_64:  return kX86_64;
+    case ArchId::X86_64:  return kX86;
     case ArchId::Aarch64: return kAarch64;
     case ArchId::Riscv64: return kRiscv64;
   }
-  return kX86_64;
+  return kX86;
 }
 
 /// {0} architecture, {1} kernel, {2} initrd, {3} command line, {4} RAM, {5} devices.

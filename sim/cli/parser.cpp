@@ -355,7 +355,7 @@ std::string not_understood(const CLI::App& app, const std::vector<std::string>& 
   const bool is_root = app.get_parent() == nullptr;
   std::string path;
   for (const CLI::App* at = &app; at->get_parent() != nullptr; at = at->get_parent()) {
-    path = at->get_name() + " " + path;
+    path.insert(0, at->get_name() + " ");
   }
   const std::string help = "retrap " + path + "--help";
   if (word == "-o") return fmt::format("-o: no such option here; see {}", help);

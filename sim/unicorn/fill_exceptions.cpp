@@ -51,11 +51,12 @@ struct CpuState {
 constexpr std::uint64_t kNowhere = 0x5115'c0de'0000;  ///< no other word of the engine is like it
 /// At most, from the end of CPUState to the registers: the TLB is between them.
 constexpr std::size_t kSearched = std::size_t{16} << 10;
+constexpr std::size_t kWord = sizeof(void*);
 
 template <class T>
 T load(const std::byte* at) {
   T value;
-  std::memcpy(&value, at, sizeof value);
+  std::memcpy(static_cast<void*>(&value), at, sizeof(T));
   return value;
 }
 
@@ -63,7 +64,7 @@ T load(const std::byte* at) {
 bool points_to(uc_engine* uc, const void* wanted) {
   const auto* const bytes = reinterpret_cast<const std::byte*>(uc);
   const std::size_t size = malloc_usable_size(uc);
-  for (std::size_t at = 0; at + sizeof wanted <= size; at += sizeof wanted) {
+  for (std::size_t at = 0; at + kWord <= size; at += kWord) {
     if (load<const void*>(bytes + at) == wanted) return true;
   }
   return false;
@@ -71,7 +72,7 @@ bool points_to(uc_engine* uc, const void* wanted) {
 
 /// The CPU whose registers are `env`, or null.
 CpuState* cpu_of(uc_engine* uc, std::byte* env) {
-  for (std::size_t back = sizeof uc; back <= kSearched; back += sizeof uc) {
+  for (std::size_t back = kWord; back <= kSearched; back += kWord) {
     if (load<uc_engine*>(env - back) != uc) continue;
     auto* const cpu = reinterpret_cast<CpuState*>(env - back - offsetof(CpuState, uc));
     return points_to(uc, cpu) && cpu->env_ptr == env ? cpu : nullptr;

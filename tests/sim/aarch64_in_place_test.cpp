@@ -192,5 +192,23 @@ TEST(AnExitInPlace, OfAFetchIsRepeatedWhereTheHandlerMapsThePage) {
   EXPECT_EQ(m.clock.retired(), 3u);
 }
 
+// A WFE leaves its block as no other instruction does; code behind it is looked at all the same.
+TEST(TheFirstBlocks, AreSeenBehindAWaitForAnEvent) {
+  constexpr Insn kWfe = {"wfe", 0xd503205f};
+  constexpr Insn kReadCounter = {"mrs x0, cntvct_el0", 0xd53be040};
+  for (std::size_t waits = 0; waits < 5; ++waits) {
+    Program program(waits, kWfe);
+    program.push_back(kReadCounter);
+    program.push_back(kHvc7);
+    SmallMachine m(program);
+
+    const RawExit exit = m.run();
+
+    EXPECT_EQ(hvc_of(exit), 7u);
+    EXPECT_EQ(m.timer.reads, 1) << waits;
+    EXPECT_EQ(m.clock.retired(), waits + 2) << waits;
+  }
+}
+
 }  // namespace
 }  // namespace retrap::aarch64::test

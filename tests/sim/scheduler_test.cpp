@@ -122,6 +122,43 @@ TEST(Scheduler, StopsAtItsLimitExactly) {
   EXPECT_EQ(guests.host.clock().retired(), 123'457u);
 }
 
+/// Stops the scheduler again and again, and changes nothing.
+class Onlooker final : public AlarmSink {
+ public:
+  Onlooker(Clock& clock, Scheduler& scheduler)
+      : clock_(clock), scheduler_(scheduler), id_(clock.add_alarm(this)) {
+    clock_.set_alarm(id_, 1);
+  }
+  void on_alarm(std::uint64_t now_ns) override {
+    clock_.set_alarm(id_, now_ns + 971);
+    scheduler_.request_stop();
+  }
+  [[nodiscard]] bool is_observer() const override { return true; }
+
+ private:
+  Clock& clock_;
+  Scheduler& scheduler_;
+  Clock::AlarmId id_;
+};
+
+TEST(Scheduler, KeepsItsTurnsWhoeverLooksOn) {
+  const auto journal_with = [](bool onlooker, std::uint64_t slice) {
+    Guests guests(3, 5, slice);
+    for (std::size_t vm = 0; vm < 3; ++vm) guests.cpu(vm).play(Guests::busy(400, 4999));
+    std::optional<Onlooker> on;
+    if (onlooker) on.emplace(guests.host.clock(), guests.scheduler);
+    Scheduler::Stop stop = Scheduler::Stop::Requested;
+    while (stop == Scheduler::Stop::Requested) stop = guests.scheduler.run(4'000'000);
+    EXPECT_EQ(stop, Scheduler::Stop::BudgetSpent);
+    return guests.journal.entries;
+  };
+
+  const auto alone = journal_with(false, 0);
+
+  EXPECT_EQ(journal_with(true, 0), alone);
+  EXPECT_EQ(journal_with(true, 4999), alone);
+}
+
 /// How many exits each of three VMs took by the time that all together took 3000.
 std::vector<std::size_t> shares_of(const std::vector<std::uint64_t>& masks) {
   Guests guests(3, 1, 0, 1, masks);

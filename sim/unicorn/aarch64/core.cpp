@@ -158,11 +158,6 @@ Core::Next Core::after_attention() {
   }
   // At the limit the fault is what happens after it.
   if (retired_ >= limit_) return Next::GoOn;
-  if (attention_.turn_is_due && !interrupt_is_due()) {
-    branched_at_ = kNever;  // said once
-    current_->exit = {.kind = RawExit::Kind::Stopped};
-    return Next::Exit;
-  }
   const std::uint64_t pc = current_->pc;
   if (attention_.misaligned) return take_fault(make_esr(ExceptionClass::PcAlignment, 0), pc);
   if (attention_.in_window) {
@@ -171,6 +166,12 @@ Core::Next Core::after_attention() {
         make_esr(el0 ? ExceptionClass::InstructionAbortLower : ExceptionClass::InstructionAbortSame,
                  retrap::aarch64::fsc::kTranslation),
         pc);
+  }
+  // Behind what the engine's TLB may have said instead.
+  if (attention_.turn_is_due && !pending() && !interrupt_is_due()) {
+    branched_at_ = kNever;  // said once
+    current_->exit = {.kind = RawExit::Kind::Stopped};
+    return Next::Exit;
   }
   if (attention_.illegal_state) {
     return take_fault(make_esr(ExceptionClass::IllegalState, 0), std::nullopt);

@@ -108,7 +108,6 @@ class Core final : public CodeListener {
   /// Why the block hook stopped the engine, beyond the limit.
   struct Attention {
     bool at_block = false;
-    bool block_ran = false;  ///< one of the first, before this one
     bool misaligned = false;
     bool in_window = false;
     bool aarch32 = false;  ///< the engine went where it must not go
@@ -187,7 +186,6 @@ class Core final : public CodeListener {
   static void on_block(uc_engine*, std::uint64_t at, std::uint32_t size, void* user);
   void on_block_slow(std::uint64_t at, std::uint32_t size);
   static void on_translated(uc_engine*, uc_tb* block, uc_tb* previous, void* user);
-  void inspect_first(std::uint64_t at, std::uint32_t instructions);
   void inspect_block(std::uint64_t at, std::uint32_t instructions);
   [[nodiscard]] const std::byte* code_at(std::uint64_t va);
   [[nodiscard]] bool ends_with_branch(std::uint64_t at, std::uint32_t instructions);

@@ -39,7 +39,7 @@ void Core::on_block(uc_engine*, std::uint64_t at, std::uint32_t size, void* user
 
 [[gnu::noinline]] void Core::on_block_slow(std::uint64_t at, std::uint32_t size) {
   const std::uint32_t instructions = size >> 2;
-  if (first_blocks_) inspect_first(at, instructions);
+  if (first_blocks_) inspect_block(at, instructions);
   attention_.misaligned |= (at & 3) != 0;
   attention_.in_window |= Translations::in_window(at);
   attention_.illegal_state = current_->illegal_state;
@@ -75,21 +75,17 @@ bool Core::ends_with_branch(std::uint64_t at, std::uint32_t instructions) {
   return last && is_branch(*last);
 }
 
-// on_translated is not called before the engine has run a block to its end.
-void Core::inspect_first(std::uint64_t at, std::uint32_t instructions) {
-  inspect_block(at, instructions);
-  if (attention_.block_ran) first_blocks_ = false;
-  attention_.block_ran = true;
-}
-
 void Core::stop_at_block(std::uint64_t at) {
   attention_.at_block = true;
   block_end_ = at;
   uc_emu_stop(engine_.get());  // takes effect before the block's first instruction
 }
 
+// Not called before the engine has run a block to its end, which a WFE for one does not do.
 void Core::on_translated(uc_engine*, uc_tb* block, uc_tb*, void* user) {
-  static_cast<Core*>(user)->inspect_block(block->pc, block->icount);
+  Core& core = *static_cast<Core*>(user);
+  core.first_blocks_ = false;
+  core.inspect_block(block->pc, block->icount);
 }
 
 // Every block is seen here once, when it is translated.

@@ -181,11 +181,12 @@ const std::uint8_t* Processor::block_bytes(std::uint64_t pc) {
 void Processor::slow_block(std::uint64_t pc, std::uint32_t size) {
   if (sepc_written_) clear_sepc_bit();
   if (!changed_code_.empty()) return stop_before(pc, size, BlockStop::Invalidate);
-  if (may_give_turn_away()) return stop_before(pc, size, BlockStop::TurnIsDue);
   if ((pc & 1) != 0) return stop_before(pc, size, BlockStop::OddAddress);
   const bool plain = mmu_.is_plain_code(pc);
   const std::uint8_t* const bytes = block_bytes(pc);
   if (bytes == nullptr) return stop_before(pc, size, BlockStop::NotFetched);
+  // Behind a fault of the fetch, which the engine's TLB may know of or not.
+  if (may_give_turn_away()) return stop_before(pc, size, BlockStop::TurnIsDue);
   // The last instruction may go on in the next page; blocks do not.
   const auto in_page =
       std::min<std::uint32_t>(size, static_cast<std::uint32_t>(kPageSize - (pc & (kPageSize - 1))));

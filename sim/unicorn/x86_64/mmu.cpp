@@ -276,7 +276,7 @@ const Instruction& Mmu::instruction_at(const EnvHead& head, std::uint64_t linear
   const auto* const bytes = reinterpret_cast<const std::uint8_t*>(nested_.host_bytes(*host));
   // All 15 of them, one twice.
   std::array<std::uint64_t, 2> key;
-  std::memcpy(&key[0], bytes, sizeof key[0]);
+  std::memcpy(key.data(), bytes, sizeof key[0]);
   std::memcpy(&key[1], bytes + kLongest - sizeof key[1], sizeof key[1]);
   Decoded& known = decoded_[(key[0] ^ key[0] >> 8 ^ key[0] >> 16) % decoded_.size()];
   if (known.key[0] != key[0] || known.key[1] != key[1] || known.code_bytes != code_bytes) {
