@@ -103,7 +103,7 @@ const Program kLoadStoreLoop = {{"ldr x2, [x1]", 0xf9400022},
 
 // Budget: a sixth of what stock Unicorn takes for an instruction.
 void BM_Aarch64LoadsAndStores(benchmark::State& state) {
-  time_loop(state, kLoadStoreLoop, kData, 4 * 100, "of_400");
+  time_loop(state, kLoadStoreLoop, kData, 400, "of_400");
 }
 BENCHMARK(BM_Aarch64LoadsAndStores);
 

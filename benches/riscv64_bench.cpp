@@ -100,7 +100,7 @@ void BM_Riscv64LoadsAndStores(benchmark::State& state) {
              {"addi a2, a2, 1", 0x00160613},
              {"sd a2, 0(a1)", 0x00c5b023},
              {"j .-12", 0xff5ff06f}},
-            kData, 4 * 100, "of_400");
+            kData, 400, "of_400");
 }
 BENCHMARK(BM_Riscv64LoadsAndStores);
 

@@ -68,7 +68,7 @@ std::unique_ptr<Machine> machine_with(const Program& program, std::uint64_t argu
   auto machine = Machine::create({.memory_bytes = 256U << 20});
   if (!machine) return nullptr;
   Architecture* const arch = (*machine)->architecture(ArchId::X86_64);
-  VmConfig config = arch->default_config(kRamBytes);
+  const VmConfig config = arch->default_config(kRamBytes);
   Images images;
   Insn load{"mov edi, argument", {0xbf}};
   for (unsigned i = 0; i < 4; ++i) {
@@ -157,7 +157,7 @@ const Program kLoadStoreLoop = {{"mov rax, [rdi]", {0x48, 0x8b, 0x07}},
 
 // Budget: a sixth of what stock Unicorn takes for an instruction.
 void BM_X86LoadsAndStores(benchmark::State& state) {
-  time_loop(state, kLoadStoreLoop, kData, 4 * 100, "of_400");
+  time_loop(state, kLoadStoreLoop, kData, 400, "of_400");
 }
 BENCHMARK(BM_X86LoadsAndStores);
 

@@ -51,13 +51,18 @@ struct CpuState {
 constexpr std::uint64_t kNowhere = 0x5115'c0de'0000;  ///< no other word of the engine is like it
 /// At most, from the end of CPUState to the registers: the TLB is between them.
 constexpr std::size_t kSearched = std::size_t{16} << 10;
-constexpr std::size_t kWord = sizeof(void*);
+constexpr std::size_t kWord = sizeof(std::uintptr_t);
 
 template <class T>
 T load(const std::byte* at) {
   T value;
-  std::memcpy(static_cast<void*>(&value), at, sizeof(T));
+  std::memcpy(&value, at, sizeof value);
   return value;
+}
+
+/// Whether the word at `at` is this address.
+bool is_word(const std::byte* at, const void* address) {
+  return load<std::uintptr_t>(at) == reinterpret_cast<std::uintptr_t>(address);
 }
 
 /// Whether one of the words of `uc` is `wanted`.
@@ -65,7 +70,7 @@ bool points_to(uc_engine* uc, const void* wanted) {
   const auto* const bytes = reinterpret_cast<const std::byte*>(uc);
   const std::size_t size = malloc_usable_size(uc);
   for (std::size_t at = 0; at + kWord <= size; at += kWord) {
-    if (load<const void*>(bytes + at) == wanted) return true;
+    if (is_word(bytes + at, wanted)) return true;
   }
   return false;
 }
@@ -73,7 +78,7 @@ bool points_to(uc_engine* uc, const void* wanted) {
 /// The CPU whose registers are `env`, or null.
 CpuState* cpu_of(uc_engine* uc, std::byte* env) {
   for (std::size_t back = kWord; back <= kSearched; back += kWord) {
-    if (load<uc_engine*>(env - back) != uc) continue;
+    if (!is_word(env - back, uc)) continue;
     auto* const cpu = reinterpret_cast<CpuState*>(env - back - offsetof(CpuState, uc));
     return points_to(uc, cpu) && cpu->env_ptr == env ? cpu : nullptr;
   }
