@@ -3,10 +3,12 @@
 
 #include <malloc.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <csetjmp>
 #include <cstring>
+#include <span>
 
 #include "sim/unicorn/engine.h"
 
@@ -51,18 +53,12 @@ struct CpuState {
 constexpr std::uint64_t kNowhere = 0x5115'c0de'0000;  ///< no other word of the engine is like it
 /// At most, from the end of CPUState to the registers: the TLB is between them.
 constexpr std::size_t kSearched = std::size_t{16} << 10;
-constexpr std::size_t kWord = sizeof(std::uintptr_t);
-
-template <class T>
-T load(const std::byte* at) {
-  T value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
+constexpr std::size_t kWord = sizeof(std::size_t);
 
 /// Whether the word at `at` is this address.
 bool is_word(const std::byte* at, const void* address) {
-  return load<std::uintptr_t>(at) == reinterpret_cast<std::uintptr_t>(address);
+  const auto wanted = std::as_bytes(std::span(&address, 1));
+  return std::ranges::equal(wanted, std::span(at, wanted.size()));
 }
 
 /// Whether one of the words of `uc` is `wanted`.
@@ -90,7 +86,8 @@ std::int32_t* error_of(uc_engine* uc) {
   auto* const bytes = reinterpret_cast<std::byte*>(uc);
   const std::size_t size = malloc_usable_size(uc);
   for (std::size_t at = 0; at + sizeof(ErrorFields) <= size; at += sizeof(std::uint64_t)) {
-    const auto fields = load<ErrorFields>(bytes + at);
+    ErrorFields fields;
+    std::memcpy(&fields, bytes + at, sizeof fields);
     if (fields.invalid_addr != kNowhere || fields.use_exits != 1) continue;
     return reinterpret_cast<std::int32_t*>(bytes + at + offsetof(ErrorFields, invalid_error));
   }
