@@ -1,4 +1,6 @@
 // Exact counts and exact stops: how often the CPU is stopped changes nothing.
+#include <algorithm>
+#include <array>
 #include <string>
 
 #include "tests/sim/x86_64_cpu_rig.h"
@@ -12,6 +14,15 @@ struct Program {
   std::uint64_t instructions;
   friend void PrintTo(const Program& program, std::ostream* out) { *out << program.name; }
 };
+
+/// jmp to two nops and mov byte [rip - 1], 0x55, which end with their page; hlt on the next one.
+std::vector<std::uint8_t> store_at_the_end_of_a_page() {
+  std::vector<std::uint8_t> bytes(kPageSize + 1, 0x90);
+  std::ranges::copy(std::to_array<std::uint8_t>({0xe9, 0xf2, 0x0f, 0, 0}), bytes.begin());
+  std::ranges::copy(std::to_array<std::uint8_t>({0xc6, 0x05, 0xff, 0xff, 0xff, 0xff, 0x55, 0xf4}),
+                    bytes.end() - 8);
+  return bytes;
+}
 
 const std::vector<Program>& programs() {
   static const std::vector<Program> kPrograms = {
@@ -45,6 +56,27 @@ const std::vector<Program>& programs() {
        {0xb9, 30,   0,    0,    0,    0x88, 0x0d, 0x01, 0,    0,
         0,    0xb0, 0x00, 0x01, 0xc3, 0xff, 0xc9, 0x75, 0xf2, 0xf4},
        151},
+      {"a store into itself at the end of a page", store_at_the_end_of_a_page(), 4},
+      // lea rdi, [rip + 2]; mov ecx, 6; mov al, 0xf3; rep stosb up to its own first byte; hlt
+      {"rep stosb over its own bytes",
+       {0x48, 0x8d, 0x3d, 2, 0, 0, 0, 0xb9, 6, 0, 0, 0, 0xb0, 0xf3, 0xf3, 0xaa, 0xf4},
+       10},
+      // lea rdi, [rip + 9]; mov ecx, 2; mov eax, 0xf4abf390; rep stosd, of which the first
+      // iteration writes its own bytes as they are; hlt
+      {"rep stosd over its own bytes",
+       {0x48, 0x8d, 0x3d, 9,    0,    0,    0,    0xb9, 2,    0,
+        0,    0,    0xb8, 0x90, 0xf3, 0xab, 0xf4, 0xf3, 0xab, 0xf4},
+       6},
+      // lea rsp, [rip + 1]; call the next one, whose return address hits the block; hlt
+      {"a call with its stack in the block",
+       {0x48, 0x8d, 0x25, 1, 0, 0, 0, 0xe8, 0, 0, 0, 0, 0xf4},
+       2},
+      // mov eax, 0x200000; lea rsp, [rip + 13]; 1: call 1b, over which the second return address
+      // goes: what is there now adds to memory; hlt
+      {"a call of itself until it is overwritten",
+       {0xb8, 0,    0,    0x20, 0, 0x48, 0x8d, 0x25, 13, 0, 0, 0,    0xe8, 0xfb,
+        0xff, 0xff, 0xff, 0,    0, 0,    0,    0,    0,  0, 0, 0xf4, 0xf4},
+       11},
       // mov ecx, 10; 1: int 0x80 (handler: HLT is replaced by IRETQ); dec ecx; jnz 1b; hlt
       {"software interrupts", {0xb9, 10, 0, 0, 0, 0xcd, 0x80, 0xff, 0xc9, 0x75, 0xfa, 0xf4}, 41},
       // pushfq; or dword [rsp], 0x100; popfq; nop; nop; pushfq; and dword [rsp], ~0x100; popfq;

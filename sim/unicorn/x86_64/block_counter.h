@@ -6,6 +6,8 @@
 #include <memory>
 #include <vector>
 
+#include "sim/unicorn/x86_64/instruction.h"
+
 namespace retrap::unicorn::x86_64 {
 
 /// A block of translated code: straight-line instructions that run from the first on.
@@ -21,10 +23,12 @@ struct Block {
   }
 };
 
+/// What the slow half has found out about a block.
 struct KnownBlock {
   Block block;
-  bool inspected = false;  ///< the slow half has seen it since it was translated
-  bool slow = false;       ///< cannot be told from another one in the fast table
+  bool inspected = false;     ///< the slow half has seen it since it was translated
+  Store store = Store::None;  ///< of its last instruction
+  bool slow = false;          ///< cannot be told from another one in the fast table
 };
 
 /// Words that are zero until they are written: the system gives the pages as they are needed, for
@@ -75,6 +79,8 @@ class alignas(64) BlockCounter {
   void learn(std::uint64_t pc, std::uint32_t size, std::uint32_t instructions);
   /// The fast half may take an inspected block, if it is one that can be.
   void reveal(const KnownBlock& known);
+  /// The fast half takes no block until it is revealed again.
+  void hide_all() { fast_.clear(); }
   /// Counts a block that the fast half did not take.
   void enter_slow(const Block& block) {
     current_ = block;

@@ -15,6 +15,9 @@ constexpr std::uint16_t kCrWrites = 1U << 0 | 1U << 4 | 1U << 8;
 /// So many instructions in a row that faulted at the start of a long block make it go by steps.
 constexpr std::uint32_t kCrawl = 8;
 
+/// After so many instructions stores into code are refused again. Their watch costs time.
+constexpr std::uint64_t kWatch = 50'000;
+
 /// A slice of so many goes by steps from the start: a block of the engine is longer than that.
 constexpr std::uint64_t kFewInstructions = 4;
 
@@ -256,6 +259,11 @@ void Core::forget_stop() {
   counter_.leave();
   const bool attend = step_ != Step::Off || window_wanted_;
   counter_.set_limit(attend ? 0 : limit_);
+  if (watches_seen_ != mmu_.watches()) [[unlikely]] {
+    watches_seen_ = mmu_.watches();
+    watch_end_ = counter_.count() + kWatch;
+    counter_.hide_all();
+  }
 }
 
 void Core::enter(Vcpu& cpu) {

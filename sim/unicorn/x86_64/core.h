@@ -87,8 +87,9 @@ class Core final : CodeListener {
   static bool on_never(uc_engine* uc, uc_mem_type type, std::uint64_t address, int size,
                        std::int64_t value, void* self);
   void slow_block(std::uint64_t pc, std::uint32_t size);
-  void undo_restart(std::uint64_t pc, std::uint32_t size);
+  void undo_restart(std::uint64_t pc);
   [[nodiscard]] std::uint32_t inspect_block(std::uint64_t pc, std::uint32_t size);
+  [[nodiscard]] bool is_begun_again(std::uint64_t pc);
   [[nodiscard]] bool window_is_open();
   void access_port();
   bool after_done_port();
@@ -168,6 +169,8 @@ class Core final : CodeListener {
 
   Vcpu* loaded_ = nullptr;  ///< whose registers the engine has; null: nobody's
   std::uint64_t generation_ = 0;
+  std::uint64_t watches_seen_ = 0;
+  std::uint64_t watch_end_ = 0;
   RawExitHandler* handler_ = nullptr;  ///< null between runs
   bool in_hook_ = false;               ///< deal_with_stop() has been called by the engine
   bool must_leave_ = false;            ///< it has been started from there
@@ -191,6 +194,8 @@ class Core final : CodeListener {
   std::uint32_t interrupt_ = 0;
   std::uint64_t limit_ = 0;
   bool window_wanted_ = false;
+  /// RCX and RSP when a block that may be its own successor was last entered.
+  std::optional<std::array<std::uint64_t, 2>> progress_;
   std::uint64_t stopped_block_ = 0;  ///< the block in front of which the engine stopped
   std::uint64_t kept_rcx_ = 0;       ///< abort_instruction() costs RCX
   bool rcx_is_lost_ = false;

@@ -21,6 +21,12 @@ Core& core(void* self) {
 constexpr std::uint32_t kInterceptedMsr = 0x5000'0000;
 constexpr std::uint32_t kVmexit = 0x100;
 
+// Of a block that hits itself, only the storing instruction runs again. One that goes on to the
+// next is a restart wherever it is met in the current block; of the others the start must be seen.
+bool may_be_begun_again(const KnownBlock& known, std::uint32_t instructions) {
+  return known.store == Store::Loops || (known.store == Store::Onward && instructions == 1);
+}
+
 }  // namespace
 
 void Core::add_hooks() {
@@ -68,7 +74,7 @@ void Core::slow_block(std::uint64_t pc, std::uint32_t size) {
     step_ = Step::Running;
     return counter_.enter_slow({pc, size, 1});
   }
-  KnownBlock* known = counter_.find(pc, size);
+  const KnownBlock* known = counter_.find(pc, size);
   std::uint32_t instructions = 0;
   if (known == nullptr || !known->inspected || known->block.instructions == 0) {
     const bool resumes = (hook_env_.head().eflags & rflags::kRf) != 0;
@@ -81,10 +87,21 @@ void Core::slow_block(std::uint64_t pc, std::uint32_t size) {
       stopped_block_ = pc;
       return stop_at_block(Stop::Block);
     }
+    known = counter_.find(pc, size);
   } else {
     instructions = known->block.instructions;
-    counter_.reveal(*known);
   }
+  if (!mmu_.watches_stores() || !may_be_begun_again(*known, instructions)) {
+    counter_.reveal(*known);
+  } else if (known->store == Store::Onward) {
+    undo_restart(pc);
+  } else if (instructions > 1) {
+    step_once_ = true;  // it can be told where nothing stands in front of it
+    return stop_at_block(Stop::Block);
+  } else if (is_begun_again(pc)) {
+    return;
+  }
+  if (mmu_.watches_stores() && counter_.count() >= watch_end_) mmu_.flush();
   if (window_wanted_ && window_is_open()) return stop_at_block(Stop::Block);
   if (!mmu_.code().stale().empty()) return stop_at_block(Stop::Block);
   if (counter_.count() + instructions > limit_) return stop_at_block(Stop::Cut);
@@ -92,42 +109,51 @@ void Core::slow_block(std::uint64_t pc, std::uint32_t size) {
 }
 
 // The number of instructions of a block that the fast half may not take (yet): it is new, or known
-// with several numbers, or looks like a restart.
+// with several numbers.
 std::uint32_t Core::inspect_block(std::uint64_t pc, std::uint32_t size) {
   std::array<std::uint8_t, kPageSize + 16> bytes;
   const std::size_t wanted = std::min<std::size_t>(size, bytes.size());
   const std::size_t count = mmu_.read_code(hook_env_.head(), pc, std::span(bytes).first(wanted));
   std::uint32_t instructions = 0;
-  bool plain_single = false;
+  Store store = Store::None;
   for (std::size_t at = 0; at < count;) {
     const Instruction in = decode(std::span(bytes).subspan(at, count - at), hook_env_.code_bytes());
     ++instructions;
     if (in.length == 0) break;
     if (is_trapped(in) && !sites_.contains(pc + at)) sites_.note(pc + at);
-    plain_single = may_be_restarted(in);
+    store = store_of(in, std::span(bytes).subspan(at, count - at));
     at += in.length;
   }
   instructions = std::max<std::uint32_t>(instructions, 1);
-  plain_single = plain_single && instructions == 1;
-  if (plain_single) undo_restart(pc, size);
 
   KnownBlock* known = counter_.find(pc, size);
   if (known == nullptr) {
     counter_.learn(pc, size, instructions);
     known = counter_.find(pc, size);
   }
-  // A block that looks like a restart is looked at each time.
-  known->inspected = !plain_single && !sites_.has_noted();
+  known->store = store;
+  known->inspected = !sites_.has_noted();
   return known->block.instructions == 0 ? instructions : known->block.instructions;
 }
 
 // A store into the running block makes the engine abandon it and run the storing instruction again
 // as a block of its own: what of the old one did not run is not retired.
-void Core::undo_restart(std::uint64_t pc, std::uint32_t size) {
+void Core::undo_restart(std::uint64_t pc) {
   const Block& current = counter_.current();
   if (current.pc == Block::kNone || !current.holds(pc)) return;
-  if (pc + size == current.pc + current.size) return;
   counter_.take_back(count_between(hook_env_, current.pc, pc));
+}
+
+// The same of an instruction that may be its own successor: an iteration moves RCX, a call RSP. It
+// is begun again once only.
+bool Core::is_begun_again(std::uint64_t pc) {
+  const EnvHead& head = hook_env_.head();
+  const std::array now{head.regs[static_cast<unsigned>(Gpr::Rcx)],
+                       head.regs[static_cast<unsigned>(Gpr::Rsp)]};
+  const bool again = counter_.current().pc == pc && progress_ == now;
+  progress_.reset();
+  if (!again) progress_ = now;
+  return again;
 }
 
 bool Core::window_is_open() {

@@ -47,6 +47,7 @@ Core::Next Core::on_memory_stop(Vcpu& cpu) {
   }
   if (!fault.exact) repair_flags(cpu.env);
   settle_count(cpu.env);
+  if (fault.kind == MemoryFault::Kind::OwnCode) return Next::Resume;
   if (fault.kind == MemoryFault::Kind::StaleCode) {
     mmu_.drop_code(fault.page);
     return Next::Resume;

@@ -1,6 +1,7 @@
 // Prefixes, opcode maps and ModRM, as far as a length needs them.
 #include "sim/unicorn/x86_64/instruction.h"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 #include <utility>
@@ -210,6 +211,44 @@ char letter_of(const Instruction& in) {
   return '.';
 }
 
+// Whether it may write to memory and goes on to the next one.
+bool is_straight_store(const Instruction& in) {
+  if (in.map == OpcodeMap::Two) {
+    const bool jump = in.opcode >= 0x80 && in.opcode <= 0x8f;
+    const bool hint = in.opcode >= 0x18 && in.opcode <= 0x1f;
+    return !jump && !hint && (in.has_memory_operand() || in.opcode == 0xa0 || in.opcode == 0xa8);
+  }
+  if (in.map != OpcodeMap::One) return in.has_memory_operand();
+  switch (in.opcode) {
+    case 0x06:
+    case 0x0e:
+    case 0x16:
+    case 0x1e:
+    case 0x60:
+    case 0x68:
+    case 0x6a:
+    case 0x9c:
+    case 0xa2:
+    case 0xa3:
+    case 0xa4:
+    case 0xa5:
+    case 0xaa:
+    case 0xab:
+    case 0xc8: return true;
+    // Jumps and calls end their block: a block of one of them is the usual thing.
+    case 0xff: return in.has_memory_operand() && (in.reg() < 2 || in.reg() == 6);
+    default:   return in.has_memory_operand() || (in.opcode >= 0x50 && in.opcode <= 0x57);
+  }
+}
+
+// A near call. With prefixes it may be anything.
+bool may_call_itself(const Instruction& in, std::span<const std::uint8_t> bytes) {
+  if (bytes.size() < in.length || bytes.front() != 0xe8) return true;
+  const std::uint8_t last = static_cast<std::uint8_t>(-in.length);
+  return bytes[1] == last && std::ranges::all_of(bytes.subspan(2, in.length - 2U),
+                                                 [](std::uint8_t byte) { return byte == 0xff; });
+}
+
 }  // namespace
 
 Instruction decode(std::span<const std::uint8_t> bytes, unsigned code_bytes) {
@@ -358,34 +397,13 @@ bool is_repeated_string(const Instruction& in) {
          (in.opcode >= 0xaa && in.opcode <= 0xaf);
 }
 
-bool may_be_restarted(const Instruction& in) {
-  if (is_repeated_string(in)) return false;
-  if (in.map == OpcodeMap::Two) {
-    const bool jump = in.opcode >= 0x80 && in.opcode <= 0x8f;
-    const bool hint = in.opcode >= 0x18 && in.opcode <= 0x1f;
-    return !jump && !hint && (in.has_memory_operand() || in.opcode == 0xa0 || in.opcode == 0xa8);
-  }
-  if (in.map != OpcodeMap::One) return in.has_memory_operand();
-  switch (in.opcode) {
-    case 0x06:
-    case 0x0e:
-    case 0x16:
-    case 0x1e:
-    case 0x60:
-    case 0x68:
-    case 0x6a:
-    case 0x9c:
-    case 0xa2:
-    case 0xa3:
-    case 0xa4:
-    case 0xa5:
-    case 0xaa:
-    case 0xab:
-    case 0xc8: return true;
-    // Jumps and calls end their block: a block of one of them is the usual thing.
-    case 0xff: return in.has_memory_operand() && (in.reg() < 2 || in.reg() == 6);
-    default:   return in.has_memory_operand() || (in.opcode >= 0x50 && in.opcode <= 0x57);
-  }
+Store store_of(const Instruction& in, std::span<const std::uint8_t> bytes) {
+  const bool far_call =
+      in.is(OpcodeMap::One, 0x9a) || (in.is(OpcodeMap::One, 0xff) && in.reg() == 3);
+  const bool indirect_call = in.is(OpcodeMap::One, 0xff) && in.reg() == 2;
+  if (far_call || indirect_call || is_repeated_string(in)) return Store::Loops;
+  if (in.is(OpcodeMap::One, 0xe8)) return may_call_itself(in, bytes) ? Store::Loops : Store::Onward;
+  return is_straight_store(in) ? Store::Onward : Store::None;
 }
 
 std::uint64_t operand_address(const Instruction& in, const EnvHead& head, std::uint64_t next_rip) {

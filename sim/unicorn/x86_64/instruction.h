@@ -57,9 +57,15 @@ struct Instruction {
 /// Whether a bad address of it is a stack fault: pushes, pops, and operands by RSP and RBP.
 [[nodiscard]] bool uses_stack(const Instruction& instruction);
 
-/// Whether it writes to memory and does not end its block: where such an instruction makes up a
-/// block, the engine has perhaps run it again after it hit its own block.
-[[nodiscard]] bool may_be_restarted(const Instruction& instruction);
+/// Where an instruction that may write to memory leads.
+enum class Store : std::uint8_t {
+  None,    ///< it does not, or leaves the engine
+  Onward,  ///< elsewhere
+  Loops,   ///< perhaps to itself: repeated strings, calls of what is not known
+};
+
+/// `bytes` begin with the instruction.
+[[nodiscard]] Store store_of(const Instruction& instruction, std::span<const std::uint8_t> bytes);
 
 /// MOVS, STOS, LODS, CMPS, SCAS, INS and OUTS with a REP prefix.
 [[nodiscard]] bool is_repeated_string(const Instruction& instruction);

@@ -47,6 +47,7 @@ Mmu::Mmu(Engine& engine, HostMemory& memory, const AddressSpace& space, MonitorM
 
 void Mmu::flush() {
   code_.tlb_flushed();
+  watches_stores_ = false;
   fetched_.fill(CodeTranslation{});
   engine_.flush_tlb();
 }
@@ -204,20 +205,28 @@ bool Mmu::grant(const Walk& walk, const NestedPage& page, std::uint64_t linear, 
 // engine watches each store through it. Through another alias the translations go first; but not
 // where the store itself lies in the page, which would never get anywhere.
 bool Mmu::grant_write_to_code(std::size_t page, std::uint64_t linear, unsigned& permissions) {
-  if ((permissions & kX) != 0) return true;
-  const std::uint64_t rip = env_.linear_rip();
-  for (const std::uint64_t at : {rip, rip + 14}) {
-    const auto host = code_address(env_.head(), at);
-    if (host && code_.index(*host) == page) {
-      permissions |= kX;
-      return true;
-    }
+  const bool watchable = (permissions & kX) != 0 || is_own_code(page);
+  if (watchable && watches_stores_) {
+    permissions |= kX;
+    return true;
+  }
+  if (watchable) {
+    watches_stores_ = true;
+    ++watches_;
   }
   MemoryFault fault;
-  fault.kind = MemoryFault::Kind::StaleCode;
+  fault.kind = watchable ? MemoryFault::Kind::OwnCode : MemoryFault::Kind::StaleCode;
   fault.linear = linear;
   fault.page = page;
   return refuse(fault);
+}
+
+bool Mmu::is_own_code(std::size_t page) {
+  const std::uint64_t rip = env_.linear_rip();
+  return std::ranges::any_of(std::array{rip, rip + 14}, [&](std::uint64_t at) {
+    const auto host = code_address(env_.head(), at);
+    return host && code_.index(*host) == page;
+  });
 }
 
 std::optional<std::uint64_t> Mmu::walk_for_code(const EnvHead& head, std::uint64_t linear) {
