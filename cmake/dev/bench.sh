@@ -38,21 +38,28 @@ our_boot() {
     --kernel "$guests_dir/$1/kernel" --initrd "$guests_dir/$1/initrd.gz"
 }
 
-# timed_boot qemu_boot|our_boot ARCH: wall seconds to power-off. The guest must have got there.
+# timed_boot qemu_boot|our_boot ARCH: wall seconds to power-off. The guest must have got there; of
+# QEMU 7.2 a boot in a few is given another try: where an interrupt hits CMPXCHG16B, flags get lost
+# and the kernel panics.
 timed_boot() {
-  local log began ended
+  local log began ended tries=1
+  [ "$1" != qemu_boot ] || tries=4
   log=$(mktemp)
-  began=$(date +%s.%N)
-  timeout 600 bash -c "$(declare -f qemu_boot our_boot); guests_dir='$guests_dir'; $1 $2" \
-    </dev/null >"$log" 2>&1 || true
-  ended=$(date +%s.%N)
-  if ! grep -q USERLAND-DONE "$log"; then
-    tail -n 20 "$log" >&2
-    rm -f "$log"
-    die "bench: $1 $2 did not reach USERLAND-DONE"
-  fi
+  for (( ; tries > 0; --tries)); do
+    began=$(date +%s.%N)
+    timeout 600 bash -c "$(declare -f qemu_boot our_boot); guests_dir='$guests_dir'; $1 $2" \
+      </dev/null >"$log" 2>&1 || true
+    ended=$(date +%s.%N)
+    if grep -q USERLAND-DONE "$log"; then
+      rm -f "$log"
+      awk -v began="$began" -v ended="$ended" 'BEGIN { printf "%.3f\n", ended - began }'
+      return
+    fi
+    grep -a "Kernel panic" "$log" >&2 || true
+  done
+  tail -n 20 "$log" >&2
   rm -f "$log"
-  awk -v began="$began" -v ended="$ended" 'BEGIN { printf "%.3f\n", ended - began }'
+  die "bench: $1 $2 did not reach USERLAND-DONE"
 }
 
 median() { sort -n | awk '{ value[NR] = $1 } END { print value[int((NR + 1) / 2)] }'; }

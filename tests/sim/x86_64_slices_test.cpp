@@ -57,6 +57,25 @@ std::vector<CodeCase> code_cases() {
 INSTANTIATE_TEST_SUITE_P(Slices, SomeCode, testing::ValuesIn(code_cases()),
                          [](const auto& row) { return row.param.name; });
 
+TEST(AnOverflow, RetiresWhatIsInFrontOfIntoAndNothingBehind) {
+  std::uint64_t digests[2] = {};
+  for (const bool sliced : {false, true}) {
+    CpuRig rig;
+    // mov eax, 0x7fffffff; add eax, 1; into; nop; nop; hlt
+    prepare(rig, {0xb8, 0xff, 0xff, 0xff, 0x7f, 0x83, 0xc0, 0x01, 0xce, 0x90, 0x90, 0xf4});
+    rig.gate(4);
+    CpuState state = CpuRig::long_mode();
+    state.segment(SegmentName::Cs).attributes = 0xc9b;  // 32-bit code
+    rig.cpu().set_state(state);
+
+    ASSERT_EQ(rig.run(1000, sliced ? 1 : ~std::uint64_t{0}).code, SvmExit::Hlt);
+    EXPECT_EQ(rig.cpu().rip(), CpuRig::handler(4));
+    EXPECT_EQ(rig.clock.retired(), 3u);
+    digests[sliced ? 1 : 0] = rig.digest();
+  }
+  EXPECT_EQ(digests[0], digests[1]);
+}
+
 struct FlagsCase {
   std::string name;
   std::vector<std::uint8_t> before;

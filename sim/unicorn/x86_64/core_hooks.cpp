@@ -93,13 +93,15 @@ void Core::slow_block(std::uint64_t pc, std::uint32_t size) {
   }
   if (!mmu_.watches_stores() || !may_be_begun_again(*known, instructions)) {
     counter_.reveal(*known);
-  } else if (known->store == Store::Onward) {
-    undo_restart(pc);
-  } else if (instructions > 1) {
-    step_once_ = true;  // it can be told where nothing stands in front of it
-    return stop_at_block(Stop::Block);
-  } else if (is_begun_again(pc)) {
-    return;
+  } else if (mmu_.may_be_hit(hook_env_.head(), pc, size)) {
+    if (known->store == Store::Onward) {
+      undo_restart(pc);
+    } else if (instructions > 1) {
+      step_once_ = true;  // it can be told where nothing stands in front of it
+      return stop_at_block(Stop::Block);
+    } else if (is_begun_again(pc)) {
+      return;
+    }
   }
   if (mmu_.watches_stores() && counter_.count() >= watch_end_) mmu_.flush();
   if (window_wanted_ && window_is_open()) return stop_at_block(Stop::Block);

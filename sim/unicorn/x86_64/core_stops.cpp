@@ -131,22 +131,24 @@ Core::Next Core::on_interrupt_stop(Vcpu& cpu) {
   return on_intercept(cpu, code);
 }
 
-// INT n, INT3, INTO: RIP is behind the instruction already, which ends its block. It goes back, for
-// the delivery may fault.
+// INT n, INT3, INTO: RIP is behind the instruction already, which need not be the last of its
+// block: an INTO may go on. RIP goes back, for the delivery may fault.
 Core::Next Core::on_software_interrupt(Vcpu& cpu, std::uint8_t vector) {
   const Block block = counter_.current();
   EnvHead& head = cpu.env.head();
   std::array<std::uint8_t, kPageSize + 16> bytes;
-  const std::size_t wanted = std::min<std::size_t>(block.size, bytes.size());
+  const std::uint64_t rip = cpu.env.linear_rip();
+  const std::size_t done = block.holds(rip - 1) ? rip - block.pc : block.size;
+  const std::size_t wanted = std::min<std::size_t>(done, bytes.size());
   const std::size_t count = mmu_.read_code(head, block.pc, std::span(bytes).first(wanted));
   std::uint8_t length = 0;
-  for (std::size_t at = 0; at < count;) {
-    const Instruction in = decode(std::span(bytes).subspan(at, count - at), cpu.env.code_bytes());
-    length = in.length;
+  std::uint32_t before = 0;
+  for (std::size_t at = 0; at < count; at += length) {
+    if (length != 0) ++before;
+    length = decode(std::span(bytes).subspan(at, count - at), cpu.env.code_bytes()).length;
     if (length == 0) break;
-    at += length;
   }
-  counter_.take_back(block.instructions - 1);
+  counter_.take_back(before);
   head.eip -= length;
   if (!cpu.env.code64()) head.eip &= 0xffff'ffff;
   return raise(cpu, {.vector = vector, .type = Event::Type::Software}, length);

@@ -47,7 +47,7 @@ Mmu::Mmu(Engine& engine, HostMemory& memory, const AddressSpace& space, MonitorM
 
 void Mmu::flush() {
   code_.tlb_flushed();
-  watches_stores_ = false;
+  watched_count_ = 0;
   fetched_.fill(CodeTranslation{});
   engine_.flush_tlb();
 }
@@ -205,20 +205,37 @@ bool Mmu::grant(const Walk& walk, const NestedPage& page, std::uint64_t linear, 
 // engine watches each store through it. Through another alias the translations go first; but not
 // where the store itself lies in the page, which would never get anywhere.
 bool Mmu::grant_write_to_code(std::size_t page, std::uint64_t linear, unsigned& permissions) {
-  const bool watchable = (permissions & kX) != 0 || is_own_code(page);
-  if (watchable && watches_stores_) {
-    permissions |= kX;
-    return true;
-  }
-  if (watchable) {
-    watches_stores_ = true;
-    ++watches_;
-  }
   MemoryFault fault;
-  fault.kind = watchable ? MemoryFault::Kind::OwnCode : MemoryFault::Kind::StaleCode;
+  fault.kind = MemoryFault::Kind::StaleCode;
+  if ((permissions & kX) != 0 || is_own_code(page)) {
+    if (is_watched(page)) {
+      permissions |= kX;
+      return true;
+    }
+    watch(page);
+    fault.kind = MemoryFault::Kind::OwnCode;
+  }
   fault.linear = linear;
   fault.page = page;
   return refuse(fault);
+}
+
+bool Mmu::is_watched(std::size_t page) const {
+  const auto watched = std::span(watched_).first(watched_count_);
+  return std::ranges::find(watched, page) != watched.end();
+}
+
+void Mmu::watch(std::size_t page) {
+  if (watched_count_ == watched_.size()) flush();
+  if (watched_count_ == 0) ++watches_;
+  watched_[watched_count_++] = page;
+}
+
+bool Mmu::may_be_hit(const EnvHead& head, std::uint64_t pc, std::uint32_t size) {
+  return std::ranges::any_of(std::array{pc, pc + size - 1}, [&](std::uint64_t at) {
+    const auto host = code_address(head, at);
+    return host && is_watched(code_.index(*host));
+  });
 }
 
 bool Mmu::is_own_code(std::size_t page) {

@@ -17,7 +17,7 @@ struct MemoryFault {
     NonCanonical,  ///< of a data access: #GP(0); `linear`
     Nested,     ///< `gpa`, `error` is EXITINFO1; `linear` and `size` where it is the final address
     StaleCode,  ///< a store is about to hit translated code: drop `page` and go on
-    OwnCode,    ///< the first store that may hit the running block: Mmu::watches_stores() now
+    OwnCode,    ///< stores may hit the running block from here on: Mmu::watches_stores()
     CodeBase,   ///< a fetch by a base of CS that does not count: drop that and go on
   };
   Kind kind = Kind::None;
@@ -57,9 +57,11 @@ class Mmu {
   void flush();
   /// Stores may hit the block that they are in. The engine then abandons it and runs the storing
   /// instruction again, as a block of its own.
-  [[nodiscard]] bool watches_stores() const { return watches_stores_; }
+  [[nodiscard]] bool watches_stores() const { return watched_count_ != 0; }
   /// How often that began.
   [[nodiscard]] std::uint64_t watches() const { return watches_; }
+  /// Whether they may hit this block.
+  [[nodiscard]] bool may_be_hit(const EnvHead& head, std::uint64_t pc, std::uint32_t size);
   /// The nested tables lost something.
   void forget_nested() {
     nested_.forget();
@@ -139,6 +141,8 @@ class Mmu {
   [[nodiscard]] bool grant_write_to_code(std::size_t page, std::uint64_t linear,
                                          unsigned& permissions);
   [[nodiscard]] bool is_own_code(std::size_t page);
+  [[nodiscard]] bool is_watched(std::size_t page) const;
+  void watch(std::size_t page);
   [[nodiscard]] bool is_system_access(std::uint64_t linear);
   void keep_tail(std::uint64_t linear, Privilege privilege);
 
@@ -150,7 +154,9 @@ class Mmu {
   const CodeListener& self_;
   std::uint64_t code_marks_seen_ = 0;
   CodePages code_;
-  bool watches_stores_ = false;  ///< the TLB may have entries with W and X
+  // Pages for which the TLB may have entries with W and X.
+  std::array<std::size_t, 16> watched_{};
+  std::size_t watched_count_ = 0;
   std::uint64_t watches_ = 0;
   NestedWalker nested_;
   GuestWalker walker_;
