@@ -57,6 +57,11 @@ const std::vector<Program>& programs() {
         0,    0xb0, 0x00, 0x01, 0xc3, 0xff, 0xc9, 0x75, 0xf2, 0xf4},
        151},
       {"a store into itself at the end of a page", store_at_the_end_of_a_page(), 4},
+      // mov eax, 0xf4f4f0ff; lea rsp, [rip + 8]; push rax in its long form, over itself; hlt
+      {"a push of a register over itself",
+       {0xb8, 0xff, 0xf0, 0xf4, 0xf4, 0x48, 0x8d, 0x25, 8,    0,
+        0,    0,    0xff, 0xf0, 0xf4, 0xf4, 0xf4, 0xf4, 0xf4, 0xf4},
+       3},
       // lea rdi, [rip + 2]; mov ecx, 6; mov al, 0xf3; rep stosb up to its own first byte; hlt
       {"rep stosb over its own bytes",
        {0x48, 0x8d, 0x3d, 2, 0, 0, 0, 0xb9, 6, 0, 0, 0, 0xb0, 0xf3, 0xf3, 0xaa, 0xf4},

@@ -46,6 +46,18 @@ std::vector<CodeCase> code_cases() {
       {"RotateThroughCarryThatFaults", {0x80, 0xc1, 0x7f, 0xc0, 0x13, 0x03}, 1},
       // stc; rcl dword [rax], 4; rcr word [rax], cl; hlt
       {"RotateThroughCarry", {0xf9, 0xc1, 0x10, 0x04, 0x66, 0xd3, 0x18, 0xf4}, 3},
+      // mov ecx, 2; 1: cmp eax, ecx; loopne 1b; nop; hlt: the flags are of the comparison
+      {"ALoopneWhoseCountEnds", {0xb9, 2, 0, 0, 0, 0x39, 0xc8, 0xe0, 0xfc, 0x90, 0xf4}, 6},
+      // mov ecx, 2; 1: cmp cl, cl; addr32 loope 1b, taken once; hlt
+      {"ALoopeWithAnEqualComparison", {0xb9, 2, 0, 0, 0, 0x38, 0xc9, 0x67, 0xe1, 0xfb, 0xf4}, 5},
+      // mov ecx, 5; cmp cl, cl; loopne to nowhere is not taken; hlt
+      {"ALoopneThatIsEqual", {0xb9, 5, 0, 0, 0, 0x38, 0xc9, 0xe0, 0x70, 0xf4}, 3},
+      // mov rax, 0x1'0010'0016; push 0x2b; push 0x80000; push 0x23; push rax; retfq to 32-bit code,
+      // where RIP has 32 bits: nop; ud2
+      {"AFarReturnTo32BitCodeBeyond4GiB",
+       {0x48, 0xb8, 0x16, 0, 0x10, 0,    1,    0,    0,    0,    0x6a, 0x2b, 0x68,
+        0,    0,    0x08, 0, 0x6a, 0x23, 0x50, 0x48, 0xcb, 0x90, 0x0f, 0x0b},
+       7},
       // mov bx, 0x1234 with a REX prefix in front of 66; hlt
       {"RexInFrontOfAnotherPrefix", {0x48, 0x66, 0xbb, 0x34, 0x12, 0x90, 0xf4}, 2},
       // mov byte [rip - 1], 0x55: the byte that it hits is its own immediate; hlt

@@ -307,6 +307,8 @@ void Core::take_state(Vcpu& cpu) {
   }
   if (cpu.env.has_code_base()) [[unlikely]]
     cpu.env.drop_code_base();
+  if (cpu.env.has_wide_rip()) [[unlikely]]
+    cpu.env.head().eip &= 0xffff'ffff;
   if (rcx_is_lost_) {
     cpu.env.head().regs[static_cast<unsigned>(Gpr::Rcx)] = kept_rcx_;
     rcx_is_lost_ = false;

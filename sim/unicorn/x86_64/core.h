@@ -148,6 +148,7 @@ class Core final : CodeListener {
   Next do_trapped(Vcpu& cpu);
   Next do_cmpxchg_wide(Vcpu& cpu, const Instruction& instruction);
   Next do_rotate_through_carry(Vcpu& cpu, const Instruction& instruction);
+  Next do_conditional_loop(Vcpu& cpu, const Instruction& instruction);
   Next do_port_to_string(Vcpu& cpu, const Instruction& instruction);
   Next do_write_cr(Vcpu& cpu, unsigned number, const Instruction& instruction);
   Next do_write_dr(Vcpu& cpu, unsigned number, const Instruction& instruction);

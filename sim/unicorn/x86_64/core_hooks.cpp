@@ -78,7 +78,7 @@ void Core::slow_block(std::uint64_t pc, std::uint32_t size) {
   std::uint32_t instructions = 0;
   if (known == nullptr || !known->inspected || known->block.instructions == 0) {
     const bool resumes = (hook_env_.head().eflags & rflags::kRf) != 0;
-    if (resumes || hook_env_.has_code_base()) {
+    if (resumes || hook_env_.has_code_base() || hook_env_.has_wide_rip()) {
       stopped_block_ = pc;
       return stop_at_block(Stop::Odd);
     }
@@ -93,15 +93,13 @@ void Core::slow_block(std::uint64_t pc, std::uint32_t size) {
   }
   if (!mmu_.watches_stores() || !may_be_begun_again(*known, instructions)) {
     counter_.reveal(*known);
+  } else if (known->store == Store::Onward) {
+    undo_restart(pc);
+  } else if (instructions == 1) {
+    if (is_begun_again(pc)) return;
   } else if (mmu_.may_be_hit(hook_env_.head(), pc, size)) {
-    if (known->store == Store::Onward) {
-      undo_restart(pc);
-    } else if (instructions > 1) {
-      step_once_ = true;  // it can be told where nothing stands in front of it
-      return stop_at_block(Stop::Block);
-    } else if (is_begun_again(pc)) {
-      return;
-    }
+    step_once_ = true;  // who begins again can be told where nothing stands in front of it
+    return stop_at_block(Stop::Block);
   }
   if (mmu_.watches_stores() && counter_.count() >= watch_end_) mmu_.flush();
   if (window_wanted_ && window_is_open()) return stop_at_block(Stop::Block);

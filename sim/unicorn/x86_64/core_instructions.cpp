@@ -98,6 +98,7 @@ Core::Next Core::do_trapped(Vcpu& cpu) {
   settle_count(cpu.env);
   const Instruction in = decode_at_rip(cpu.env);
   if (is_rotate_through_carry(in)) return do_rotate_through_carry(cpu, in);
+  if (is_conditional_loop(in)) return do_conditional_loop(cpu, in);
   if (is_port_to_string(in)) return do_port_to_string(cpu, in);
   if (is_trapped(in) && in.has_memory_operand()) return do_cmpxchg_wide(cpu, in);
   return raise(cpu, Event::exception(kInvalidOpcode));  // CPUID has neither RDRAND nor RDSEED
@@ -172,6 +173,23 @@ Core::Next Core::do_rotate_through_carry(Vcpu& cpu, const Instruction& in) {
     const bool overflow = has_bit(done.value ^ value, static_cast<unsigned>(8 * size - 1));
     head.eflags &= ~(rflags::kCf | rflags::kOf);
     head.eflags |= (done.carry ? rflags::kCf : 0) | (overflow ? rflags::kOf : 0);
+  }
+  retire(cpu, cpu.env.code64() ? next : next & 0xffff'ffff);
+  return Next::Resume;
+}
+
+// The count is as wide as addresses are; a 16-bit operand size cuts RIP.
+Core::Next Core::do_conditional_loop(Vcpu& cpu, const Instruction& in) {
+  EnvHead& head = cpu.env.head();
+  std::uint64_t& rcx = head.regs[static_cast<unsigned>(Gpr::Rcx)];
+  const std::uint64_t mask = low_bits(8 * in.address_bytes);
+  const std::uint64_t left = (rcx - 1) & mask;
+  rcx = in.address_bytes == 2 ? (rcx & ~mask) | left : left;
+  const bool wanted = (in.opcode & 1) != 0;  // LOOPE
+  std::uint64_t next = head.eip + in.length;
+  if (left != 0 && ((head.eflags & rflags::kZf) != 0) == wanted) {
+    next += static_cast<std::uint64_t>(std::int64_t{static_cast<std::int8_t>(in.immediate8)});
+    if (in.operand_bytes == 2) next &= 0xffff;
   }
   retire(cpu, cpu.env.code64() ? next : next & 0xffff'ffff);
   return Next::Resume;

@@ -238,6 +238,8 @@ class Env {
   [[nodiscard]] bool has_code_base() const {
     return code64() && head().segs[static_cast<unsigned>(SegmentName::Cs)].base != 0;
   }
+  /// Outside of 64-bit mode RIP has 32 bits; far returns of the engine load more.
+  [[nodiscard]] bool has_wide_rip() const { return !code64() && head().eip >> 32 != 0; }
   void drop_code_base() { head().segs[static_cast<unsigned>(SegmentName::Cs)].base = 0; }
 
   /// Loads a segment register's hidden part with everything that the engine derives from it.

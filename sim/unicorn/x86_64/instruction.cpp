@@ -211,34 +211,21 @@ char letter_of(const Instruction& in) {
   return '.';
 }
 
-// Whether it may write to memory and goes on to the next one.
-bool is_straight_store(const Instruction& in) {
-  if (in.map == OpcodeMap::Two) {
-    const bool jump = in.opcode >= 0x80 && in.opcode <= 0x8f;
-    const bool hint = in.opcode >= 0x18 && in.opcode <= 0x1f;
-    return !jump && !hint && (in.has_memory_operand() || in.opcode == 0xa0 || in.opcode == 0xa8);
-  }
-  if (in.map != OpcodeMap::One) return in.has_memory_operand();
-  switch (in.opcode) {
-    case 0x06:
-    case 0x0e:
-    case 0x16:
-    case 0x1e:
-    case 0x60:
-    case 0x68:
-    case 0x6a:
-    case 0x9c:
-    case 0xa2:
-    case 0xa3:
-    case 0xa4:
-    case 0xa5:
-    case 0xaa:
-    case 0xab:
-    case 0xc8: return true;
-    // Jumps and calls end their block: a block of one of them is the usual thing.
-    case 0xff: return in.has_memory_operand() && (in.reg() < 2 || in.reg() == 6);
-    default:   return in.has_memory_operand() || (in.opcode >= 0x50 && in.opcode <= 0x57);
-  }
+// Near jumps and returns write nothing; the accessed bit that a far jump may set is left out.
+bool is_jump(const Instruction& in) {
+  const std::uint8_t op = in.opcode;
+  if (in.map == OpcodeMap::Two) return (op & 0xf0) == 0x80;
+  if (in.map != OpcodeMap::One) return false;
+  const bool indirect = op == 0xff && (in.reg() == 4 || in.reg() == 5);
+  return indirect || (op & 0xf0) == 0x70 || (op & 0xfc) == 0xe0 || (op >= 0xe9 && op <= 0xeb) ||
+         (op & 0xfe) == 0xc2;
+}
+
+// Calls of what is not known, and far returns, which may write to a descriptor.
+bool moves_the_stack_and_jumps(const Instruction& in) {
+  if (in.map != OpcodeMap::One) return false;
+  const bool indirect_call = in.opcode == 0xff && (in.reg() == 2 || in.reg() == 3);
+  return indirect_call || in.opcode == 0x9a || (in.opcode & 0xfe) == 0xca || in.opcode == 0xcf;
 }
 
 // A near call. With prefixes it may be anything.
@@ -398,12 +385,10 @@ bool is_repeated_string(const Instruction& in) {
 }
 
 Store store_of(const Instruction& in, std::span<const std::uint8_t> bytes) {
-  const bool far_call =
-      in.is(OpcodeMap::One, 0x9a) || (in.is(OpcodeMap::One, 0xff) && in.reg() == 3);
-  const bool indirect_call = in.is(OpcodeMap::One, 0xff) && in.reg() == 2;
-  if (far_call || indirect_call || is_repeated_string(in)) return Store::Loops;
-  if (in.is(OpcodeMap::One, 0xe8)) return may_call_itself(in, bytes) ? Store::Loops : Store::Onward;
-  return is_straight_store(in) ? Store::Onward : Store::None;
+  if (is_jump(in)) return Store::None;
+  if (is_repeated_string(in) || moves_the_stack_and_jumps(in)) return Store::Loops;
+  const bool call = in.is(OpcodeMap::One, 0xe8);
+  return call && may_call_itself(in, bytes) ? Store::Loops : Store::Onward;
 }
 
 std::uint64_t operand_address(const Instruction& in, const EnvHead& head, std::uint64_t next_rip) {

@@ -57,10 +57,10 @@ struct Instruction {
 /// Whether a bad address of it is a stack fault: pushes, pops, and operands by RSP and RBP.
 [[nodiscard]] bool uses_stack(const Instruction& instruction);
 
-/// Where an instruction that may write to memory leads.
+/// Where an instruction that writes to memory leads.
 enum class Store : std::uint8_t {
-  None,    ///< it does not, or leaves the engine
-  Onward,  ///< elsewhere
+  None,    ///< it does not write
+  Onward,  ///< elsewhere, if it writes
   Loops,   ///< perhaps to itself: repeated strings, calls of what is not known
 };
 
@@ -93,6 +93,11 @@ enum class Store : std::uint8_t {
 /// INS, with or without a REP prefix.
 [[nodiscard]] constexpr bool is_port_to_string(const Instruction& instruction) {
   return instruction.map == OpcodeMap::One && (instruction.opcode & 0xfe) == 0x6c;
+}
+
+/// LOOPE and LOOPNE.
+[[nodiscard]] constexpr bool is_conditional_loop(const Instruction& instruction) {
+  return instruction.map == OpcodeMap::One && (instruction.opcode & 0xfe) == 0xe0;
 }
 
 /// RCL and RCR.

@@ -84,7 +84,7 @@ bool Mmu::fill(std::uint64_t linear, uc_mem_type type, uc_tlb_entry* entry) {
     return GuestMode::allows_fetch(linear) && set(entry, linear, kR | kW | kX);
   }
 
-  if (access == Access::Fetch && env_.has_code_base()) [[unlikely]] {
+  if (access == Access::Fetch && (env_.has_code_base() || env_.has_wide_rip())) [[unlikely]] {
     return refuse({.kind = MemoryFault::Kind::CodeBase, .fetch = true});
   }
   const PagingMode mode = PagingMode::of(env_.head());

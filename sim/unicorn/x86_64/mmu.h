@@ -18,7 +18,7 @@ struct MemoryFault {
     Nested,     ///< `gpa`, `error` is EXITINFO1; `linear` and `size` where it is the final address
     StaleCode,  ///< a store is about to hit translated code: drop `page` and go on
     OwnCode,    ///< stores may hit the running block from here on: Mmu::watches_stores()
-    CodeBase,   ///< a fetch by a base of CS that does not count: drop that and go on
+    CodeBase,   ///< a fetch by a base of CS or bits of RIP that do not count: drop them and go on
   };
   Kind kind = Kind::None;
   bool fetch = false;

@@ -2,7 +2,8 @@
 //
 // CMPXCHG8B and CMPXCHG16B compute RFLAGS from stale state; RDRAND and RDSEED give the randomness
 // of the host; RCL and RCR change the carry before they know whether they may write; INS writes
-// zeroes to its operand before it asks for the port. Each new block is searched for them before it
+// zeroes to its operand before it asks for the port; LOOPE and LOOPNE lose the status flags where
+// the count ends. Each new block is searched for them before it
 // runs; a bounded code hook then stops in front of each.
 #pragma once
 
@@ -16,7 +17,7 @@ namespace retrap::unicorn::x86_64 {
 /// Whether it is one of those.
 [[nodiscard]] constexpr bool is_trapped(const Instruction& instruction) {
   if (is_rotate_through_carry(instruction)) return instruction.has_memory_operand();
-  if (is_port_to_string(instruction)) return true;
+  if (is_port_to_string(instruction) || is_conditional_loop(instruction)) return true;
   if (!instruction.is(OpcodeMap::Two, 0xc7)) return false;
   if (instruction.has_memory_operand()) return instruction.reg() == 1;
   return instruction.reg() >= 6;
