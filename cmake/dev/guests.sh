@@ -40,12 +40,31 @@ unpack_modules() {
   done
 }
 
-# fetch_guest OUT ARCH DEBIAN_ARCH RELEASES KERNEL_PATTERN BOOT_FILE: fills the directory OUT.
-fetch_guest() {
-  local out=$1 arch=$2 debian_arch=$3 releases=$4 pattern=$5 file=$6 kernel deb boot
-  local work=$out/work options
+# The packages of the guests: file in the archive's pool, and SHA-256. One kernel, so one digest,
+# everywhere, for as long as the archive has these, whatever its lists say today.
+readonly guest_debs='
+x86_64 l/linux-signed-amd64/linux-image-6.12.95+deb12-cloud-amd64_6.12.95-1~bpo12+1_amd64.deb 69c92f43b23821de79576fa4d7c86e2924ae2c1b247a47cc5ed9339e220fbcb7
+x86_64 b/busybox/busybox-static_1.35.0-4+deb12u1+b1_amd64.deb 3d3fdbe91d4660c873e14b092c213fe81c1da6362daa236eb25d0171eb108744
+aarch64 l/linux-signed-arm64/linux-image-6.12.95+deb12-cloud-arm64_6.12.95-1~bpo12+1_arm64.deb 3d1283d15afe078c9fa7a4de66d989fc7d84103912dc2792d5a85bfdb3eb88b5
+aarch64 b/busybox/busybox-static_1.35.0-4+deb12u1+b1_arm64.deb 732c9135564fc71337e0e05fb4da4d11e6c28c1834bce3e405e575afef2a52f5
+riscv64 l/linux/linux-image-6.12.107+deb13-riscv64_6.12.107-1_riscv64.deb abe9f65d74b434692149482b031db7a2aaf832921e09f69f775293c0e0c5799c
+riscv64 b/busybox/busybox-static_1.37.0-6+b9_riscv64.deb 4add476d2b185c5b487c285b38d790f0881a7e4a8e2ddde835f917e770eb8633'
+
+# fetch_known_debs WORK ARCH: the packages above into WORK/debs; fails where one cannot be had.
+fetch_known_debs() {
+  local mirror arch file sha
+  mirror=$(debian_mirror) || return 1
+  while read -r arch file sha; do
+    [ "$arch" = "$2" ] || continue
+    twice /usr/lib/apt/apt-helper "${apt_options[@]}" -o APT::Sandbox::User=root download-file \
+      "${mirror%/}/pool/main/$file" "$1/debs/${file##*/}" "SHA256:$sha" >/dev/null || return 1
+  done <<<"$guest_debs"
+}
+
+# fetch_newest_debs WORK DEBIAN_ARCH RELEASES KERNEL_PATTERN: what the lists of RELEASES name last.
+fetch_newest_debs() {
+  local work=$1 debian_arch=$2 releases=$3 pattern=$4 kernel options
   options=(-o APT::Architecture="$debian_arch" -o APT::Architectures="$debian_arch")
-  mkdir -p "$work"/debs
   # shellcheck disable=SC2086
   foreign_state "$work" $releases
   twice foreign "$work" apt-get "${options[@]}" update -qq >/dev/null ||
@@ -53,17 +72,29 @@ fetch_guest() {
   kernel=$(foreign "$work" apt-cache "${options[@]}" pkgnames linux-image- | grep -Ex "$pattern" |
     sort -V | tail -n 1) || true
   [ -n "$kernel" ] || die "guests: no package of $debian_arch in $releases matches $pattern"
-  say "guests: $arch: $kernel"
   (cd "$work"/debs &&
     twice foreign "$work" apt-get "${options[@]}" download -qq "$kernel" busybox-static >/dev/null) ||
     die "guests: cannot download $kernel and busybox-static of $debian_arch"
+}
+
+# fetch_guest OUT ARCH DEBIAN_ARCH RELEASES KERNEL_PATTERN BOOT_FILE: fills the directory OUT.
+fetch_guest() {
+  local out=$1 arch=$2 file=$6 work=$1/work deb boot kernel
+  mkdir -p "$work"/debs
+  fetch_known_debs "$work" "$arch" || {
+    say "guests: $arch: the archive has these packages no more; taking the newest, so digests differ from the documented ones"
+    rm -rf "$work"/debs && mkdir "$work"/debs
+    fetch_newest_debs "$work" "$3" "$4" "$5"
+  }
   for deb in "$work"/debs/*.deb; do dpkg -x "$deb" "$work"/unpacked; done
+  kernel=$(cd "$work"/debs && echo linux-image-*.deb)
+  say "guests: $arch: ${kernel%%_*}"
   boot=("$work"/unpacked/boot/$file)
   install -m 0644 "${boot[0]}" "$out"/kernel
   make_initrd "$(busybox_of "$work"/unpacked)" "$work"/tree "$out"/initrd.gz
   unpack_modules "$work"/unpacked "$out"
   sha256sum <"$work"/tree/bin/busybox | cut -d ' ' -f 1 >"$out"/busybox.sha256
-  printf '%s\n' "$kernel" >"$out"/version
+  printf '%s\n' "${kernel%%_*}" >"$out"/version
   rm -rf "$work"
 }
 

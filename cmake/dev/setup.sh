@@ -9,8 +9,9 @@ packages_core="g++ git cmake ninja-build pkg-config ccache ca-certificates clang
 packages_test="libclang-rt-19-dev device-tree-compiler cpio gzip xz-utils chromium"
 packages_lint="clang-format-19 clang-tidy-19"
 packages_bench="qemu-system-x86 qemu-system-arm qemu-system-misc opensbi seabios gdb-multiarch"
-# Debian 12 and 13 have versions of these that are too old for us; they come from this release.
-readonly newer_release=forky
+# Debian 12 and 13 have versions of these that are too old for us; they come from the first of these
+# releases that can be read.
+readonly newer_releases="forky sid"
 packages_newer="libunicorn2t64 libunicorn-dev libcapstone5 libcapstone-dev"
 
 # Prints the packages of "$@" that are not installed.
@@ -98,17 +99,27 @@ foreign() {
     -o Acquire::Check-Valid-Until=false "$@"
 }
 
-install_engines() {
-  local state
-  state=$(mktemp -d)
-  say "taking Unicorn and Capstone from Debian $newer_release"
-  foreign_state "$state" "$newer_release"
-  twice foreign "$state" apt-get update -qq >/dev/null
+# download_engines STATE RELEASE: the packages into STATE; fails where the release has them not.
+download_engines() {
+  foreign_state "$1" "$2"
+  twice foreign "$1" apt-get update -qq >/dev/null || return 1
   # shellcheck disable=SC2086
-  (cd "$state" && twice foreign "$state" apt-get download -qq $packages_newer >/dev/null)
-  chmod -R a+rX "$state"
-  twice apt_install "$state"/*.deb
-  rm -rf "$state"
+  (cd "$1" && twice foreign "$1" apt-get download -qq $packages_newer >/dev/null)
+}
+
+install_engines() {
+  local state release
+  for release in $newer_releases; do
+    say "taking Unicorn and Capstone from Debian $release"
+    state=$(mktemp -d)
+    if download_engines "$state" "$release"; then
+      chmod -R a+rX "$state"
+      twice apt_install "$state"/*.deb
+      rm -rf "$state"
+      return 0
+    fi
+    rm -rf "$state"
+  done
 }
 
 # What to tell those for whom we cannot install.
@@ -116,7 +127,7 @@ refuse_setup() {
   say "$1; install this yourself, or run ./dev setup as root:"
   [ -z "$2" ] || say "  packages: $2"
   have_engines ||
-    say "  Unicorn >= $unicorn_min and Capstone >= $capstone_min, as pkg-config sees them (Debian $newer_release has both: $packages_newer)"
+    say "  Unicorn >= $unicorn_min and Capstone >= $capstone_min, as pkg-config sees them (Debian ${newer_releases%% *} has both: $packages_newer)"
   exit 1
 }
 
