@@ -103,7 +103,7 @@ function(retrap_add_guests library)
   add_library(${library} STATIC "${CMAKE_CURRENT_BINARY_DIR}/embedded.cpp")
   # The assembler reads the programs while embedded.cpp is compiled.
   set_source_files_properties("${CMAKE_CURRENT_BINARY_DIR}/embedded.cpp" PROPERTIES
-    OBJECT_DEPENDS "${elves}")
+    OBJECT_DEPENDS "${elves}" COMPILE_OPTIONS -fno-lto)
   target_compile_options(${library} PRIVATE "SHELL:-Wa,-I\"${PROJECT_BINARY_DIR}/guests\"")
   target_link_libraries(${library} PUBLIC retrap::base PRIVATE retrap_build_flags)
   set_target_properties(${library} PROPERTIES CXX_CLANG_TIDY "")  # generated

@@ -23,7 +23,9 @@ target_compile_options(retrap_build_flags INTERFACE
   # load waits for both stores. An exit of x86_64 has several of them.
   $<$<CXX_COMPILER_ID:GNU>:-fno-tree-slp-vectorize>)
 if(CMAKE_UNITY_BUILD)
-  target_compile_options(retrap_build_flags INTERFACE -Wno-shadow)  # of another file's private names
+  # Of another file's private names, and of types in files that are included.
+  target_compile_options(retrap_build_flags INTERFACE
+    -Wno-shadow $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
 endif()
 if(RETRAP_WERROR)
   target_compile_options(retrap_build_flags INTERFACE -Werror)
@@ -37,6 +39,14 @@ if(RETRAP_COVERAGE)
   target_compile_options(retrap_build_flags INTERFACE --coverage -fprofile-update=atomic)
   target_link_options(retrap_build_flags INTERFACE --coverage)
 endif()
+
+# An exit goes through a hundred small functions of all layers. The layers are compiled for both: the
+# programs that users run are optimised as a whole, the many tests are linked as they are.
+set(lto "$<CXX_COMPILER_ID:GNU>,$<NOT:$<CONFIG:Debug>>,$<BOOL:${RETRAP_LTO}>")
+set(lto "$<AND:${lto},$<NOT:$<BOOL:${RETRAP_SANITIZE}>>,$<NOT:$<BOOL:${RETRAP_COVERAGE}>>>")
+target_compile_options(retrap_build_flags INTERFACE $<${lto}:-flto=auto;-ffat-lto-objects>)
+target_link_options(retrap_build_flags INTERFACE
+  $<${lto}:$<IF:$<BOOL:$<TARGET_PROPERTY:RETRAP_AS_A_WHOLE>>,-flto=auto,-fno-lto>>)
 
 # retrap_sources(OUT PATTERN... FOLDER folder [EXCLUDE folder...]): files, relative to the root.
 function(retrap_sources out)

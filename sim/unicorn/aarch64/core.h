@@ -113,8 +113,9 @@ class Core final : public CodeListener {
     bool aarch32 = false;  ///< the engine went where it must not go
     bool illegal_state = false;
     bool turn_is_due = false;
-    int fp_offset = -1;    ///< instructions until one that FPEN traps
-    int eret_offset = -1;  ///< until an ERET to an odd state
+    bool behind_branch = false;  ///< of the first blocks: the one before was one to its end
+    int fp_offset = -1;          ///< instructions until one that FPEN traps
+    int eret_offset = -1;        ///< until an ERET to an odd state
   };
 
   [[nodiscard]] static std::uint32_t word_of(const std::byte* code, std::uint32_t index) {
@@ -185,6 +186,7 @@ class Core final : public CodeListener {
   // core_hooks.cpp
   static void on_block(uc_engine*, std::uint64_t at, std::uint32_t size, void* user);
   void on_block_slow(std::uint64_t at, std::uint32_t size);
+  void inspect_first(std::uint64_t at, std::uint32_t instructions);
   static void on_translated(uc_engine*, uc_tb* block, uc_tb* previous, void* user);
   void inspect_block(std::uint64_t at, std::uint32_t instructions);
   [[nodiscard]] const std::byte* code_at(std::uint64_t va);

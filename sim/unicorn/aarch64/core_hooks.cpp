@@ -39,7 +39,7 @@ void Core::on_block(uc_engine*, std::uint64_t at, std::uint32_t size, void* user
 
 [[gnu::noinline]] void Core::on_block_slow(std::uint64_t at, std::uint32_t size) {
   const std::uint32_t instructions = size >> 2;
-  if (first_blocks_) inspect_block(at, instructions);
+  if (first_blocks_) inspect_first(at, instructions);
   attention_.misaligned |= (at & 3) != 0;
   attention_.in_window |= Translations::in_window(at);
   attention_.illegal_state = current_->illegal_state;
@@ -70,6 +70,14 @@ void Core::on_block(uc_engine*, std::uint64_t at, std::uint32_t size, void* user
   if (retired_ >= clock_.turn_due() && ends_with_branch(at, instructions)) branched_at_ = retired_;
 }
 
+// on_translated is not called before the engine has run a block to its end. A branch is known to be
+// one; a WFE leaves its block another way. A guest of one block has nothing else to translate.
+void Core::inspect_first(std::uint64_t at, std::uint32_t instructions) {
+  inspect_block(at, instructions);
+  if (attention_.behind_branch) first_blocks_ = false;
+  attention_.behind_branch = ends_with_branch(at, instructions);
+}
+
 bool Core::ends_with_branch(std::uint64_t at, std::uint32_t instructions) {
   const auto last = instruction_at(at + std::uint64_t{4} * (instructions - 1));
   return last && is_branch(*last);
@@ -81,7 +89,6 @@ void Core::stop_at_block(std::uint64_t at) {
   uc_emu_stop(engine_.get());  // takes effect before the block's first instruction
 }
 
-// Not called before the engine has run a block to its end, which a WFE for one does not do.
 void Core::on_translated(uc_engine*, uc_tb* block, uc_tb*, void* user) {
   Core& core = *static_cast<Core*>(user);
   core.first_blocks_ = false;

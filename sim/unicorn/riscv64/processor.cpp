@@ -178,7 +178,7 @@ const std::uint8_t* Processor::block_bytes(std::uint64_t pc) {
 }
 
 // Whatever the slots do not know: first visits, pages that are not plain code, the limit.
-void Processor::slow_block(std::uint64_t pc, std::uint32_t size) {
+[[gnu::noinline]] void Processor::slow_block(std::uint64_t pc, std::uint32_t size) {
   if (sepc_written_) clear_sepc_bit();
   if (!changed_code_.empty()) return stop_before(pc, size, BlockStop::Invalidate);
   if ((pc & 1) != 0) return stop_before(pc, size, BlockStop::OddAddress);

@@ -62,7 +62,7 @@ void Core::on_edge(uc_engine* /*uc*/, uc_tb* made, uc_tb* /*from*/, void* self) 
   core(self).counter_.learn(made->pc, made->size, made->icount);
 }
 
-void Core::slow_block(std::uint64_t pc, std::uint32_t size) {
+[[gnu::noinline]] void Core::slow_block(std::uint64_t pc, std::uint32_t size) {
   if (mode_.entering()) return;
   if (step_ != Step::Off) {
     if (step_ == Step::Running) {
