@@ -42,11 +42,12 @@ endif()
 
 # An exit goes through a hundred small functions of all layers. The layers are compiled for both: the
 # programs that users run are optimised as a whole, the many tests are linked as they are.
-set(lto "$<CXX_COMPILER_ID:GNU>,$<NOT:$<CONFIG:Debug>>,$<BOOL:${RETRAP_LTO}>")
-set(lto "$<AND:${lto},$<NOT:$<BOOL:${RETRAP_SANITIZE}>>,$<NOT:$<BOOL:${RETRAP_COVERAGE}>>>")
-target_compile_options(retrap_build_flags INTERFACE $<${lto}:-flto=auto;-ffat-lto-objects>)
-target_link_options(retrap_build_flags INTERFACE
-  $<${lto}:$<IF:$<BOOL:$<TARGET_PROPERTY:RETRAP_AS_A_WHOLE>>,-flto=auto,-fno-lto>>)
+if(RETRAP_LTO AND NOT RETRAP_SANITIZE AND NOT RETRAP_COVERAGE)
+  set(lto "$<AND:$<CXX_COMPILER_ID:GNU>,$<NOT:$<CONFIG:Debug>>>")
+  target_compile_options(retrap_build_flags INTERFACE $<${lto}:-flto=auto;-ffat-lto-objects>)
+  target_link_options(retrap_build_flags INTERFACE
+    $<${lto}:$<IF:$<BOOL:$<TARGET_PROPERTY:RETRAP_AS_A_WHOLE>>,-flto=auto,-fno-lto>>)
+endif()
 
 # retrap_sources(OUT PATTERN... FOLDER folder [EXCLUDE folder...]): files, relative to the root.
 function(retrap_sources out)

@@ -161,14 +161,15 @@ class Emulation {
     return true;
   }
 
+  // `size` is at most 8.
   [[nodiscard]] std::uint64_t word_at(std::uint64_t offset, std::uint64_t size) const {
     std::uint64_t value = 0;
-    std::memcpy(&value, buffer_.data() + offset, size);
+    std::memcpy(&value, buffer_.data() + offset, std::min<std::uint64_t>(size, sizeof value));
     return little_endian(value);
   }
   void set_word_at(std::uint64_t offset, std::uint64_t size, std::uint64_t value) {
     value = little_endian(value);
-    std::memcpy(buffer_.data() + offset, &value, size);
+    std::memcpy(buffer_.data() + offset, &value, std::min<std::uint64_t>(size, sizeof value));
   }
 
   void put_registers() {
