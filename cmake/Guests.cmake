@@ -2,7 +2,8 @@
 #
 # A program is programs/NAME.c, programs/ISA/NAME.c, or both together. Each becomes
 # <build>/guests/ISA/NAME.elf; all of them are also carried by `library` (tests/guests/embedded.h).
-# The same sources give the same bytes everywhere: no paths, no dates, no build ids.
+# The same sources give the same bytes everywhere: no paths, no dates, no build ids. NAME.elf.debug
+# beside it is the same program with line numbers.
 include_guard(GLOBAL)
 
 find_program(RETRAP_GUEST_CC NAMES clang-19 clang REQUIRED)
@@ -12,6 +13,7 @@ mark_as_advanced(RETRAP_GUEST_CC RETRAP_GUEST_LD)
 set(RETRAP_GUEST_ISAS x86_64 aarch64 riscv64)
 set(retrap_guest_flags -std=c23 -O2 -ffreestanding -nostdinc -fno-pic -fno-stack-protector
   -fno-builtin -fno-asynchronous-unwind-tables -fno-jump-tables -fno-ident
+  -gline-tables-only -ffile-compilation-dir=/retrap/tests/guests
   -Wall -Wextra -Werror)
 set(retrap_guest_flags_x86_64 --target=x86_64-none-elf -mno-red-zone -mgeneral-regs-only)
 set(retrap_guest_flags_aarch64 --target=aarch64-none-elf -march=armv8-a -mgeneral-regs-only
@@ -57,9 +59,11 @@ function(retrap_guest_program out isa name script runtime)
     endif()
   endforeach()
   set(elf "${PROJECT_BINARY_DIR}/guests/${isa}/${name}.elf")
+  set(link ${RETRAP_GUEST_LD} -static --build-id=none -z max-page-size=4096 -z noexecstack
+    --no-dynamic-linker -T "${script}" ${objects})
   add_custom_command(OUTPUT "${elf}"
-    COMMAND ${RETRAP_GUEST_LD} -static --strip-all --build-id=none -z max-page-size=4096
-            -z noexecstack --no-dynamic-linker -T "${script}" -o "${elf}" ${objects}
+    COMMAND ${link} --strip-all -o "${elf}"
+    COMMAND ${link} -o "${elf}.debug"
     DEPENDS ${objects} "${script}"
     COMMENT "Guest ${isa}/${name}" VERBATIM)
   set(${out} "${elf}" PARENT_SCOPE)

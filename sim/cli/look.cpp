@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "sim/cli/commands.h"
+#include "sim/cli/lcov.h"
 #include "sim/cli/report.h"
 #include "sim/cli/terminal.h"
 #include "traces/export.h"
@@ -88,6 +89,18 @@ Result<> page(const traces::Reader& trace, const LookOptions& options, Output& o
   return {};
 }
 
+Result<> lcov(const traces::Reader& trace, const LookOptions& options, Output& output) {
+  RETRAP_TRY(const auto lines, SourceLines::read(options.elf));
+  Lcov lcov;
+  RETRAP_TRY(traces::walk(trace, options.filter, lcov));
+  if (const std::uint64_t strangers = lcov.strangers(lines); strangers != 0) {
+    complain(
+        fmt::format("{}: knows no line for {} of {} exits", options.elf, strangers, lcov.exits()));
+  }
+  output.put(lcov.text(lines));
+  return {};
+}
+
 Result<> shown(const traces::Reader& trace, const LookOptions& options, Output& output) {
   switch (options.what) {
     case LookOptions::What::Stat: return statistics(trace, options, output);
@@ -96,8 +109,9 @@ Result<> shown(const traces::Reader& trace, const LookOptions& options, Output& 
                           : exported<traces::LineDump>(trace, options, output);
     case LookOptions::What::ExportPerfetto:
       return exported<traces::PerfettoExport>(trace, options, output);
-    case LookOptions::What::ExportCsv: return exported<traces::CsvExport>(trace, options, output);
-    case LookOptions::What::Report:    return page(trace, options, output);
+    case LookOptions::What::ExportCsv:  return exported<traces::CsvExport>(trace, options, output);
+    case LookOptions::What::ExportLcov: return lcov(trace, options, output);
+    case LookOptions::What::Report:     return page(trace, options, output);
   }
   return {};
 }

@@ -65,11 +65,12 @@ struct DiffOptions {
 
 /// retrap stat, dump, export and report: they look at one trace.
 struct LookOptions {
-  enum class What : std::uint8_t { Stat, Dump, ExportPerfetto, ExportCsv, Report };
+  enum class What : std::uint8_t { Stat, Dump, ExportPerfetto, ExportCsv, ExportLcov, Report };
   What what = What::Stat;
   std::string trace;
   std::optional<std::string> output;  ///< empty: standard output
   std::optional<std::string> other;   ///< report: the trace to compare with
+  std::string elf;                    ///< ExportLcov: the guest's program, with line numbers
   traces::Filter filter;
   std::uint64_t top = 10;
   bool json = false;

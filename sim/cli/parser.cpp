@@ -28,6 +28,7 @@ constexpr std::string_view kLookExamples = R"(Examples:
   retrap dump boot.rtr --json
   retrap export boot.rtr --format perfetto -o boot.json
   retrap export boot.rtr --format csv -o boot.csv
+  retrap export boot.rtr --format lcov --elf guest.elf -o boot.info
   retrap report boot.rtr -o boot.html)";
 
 /// Options as they were written; converted by our own code, so that every complaint reads alike.
@@ -41,7 +42,7 @@ struct Written {
 /// The same for the commands that read traces.
 struct WrittenLook {
   Text trace, other, until, then, kernel, initrd, seed, max_instructions, slice, ignore, output,
-      format, filter, from, to, top;
+      format, filter, from, to, top, elf;
   bool json = false;
   bool up_to_damage = false;
   bool exits_only = false;
@@ -294,8 +295,18 @@ Command converted_look(const WrittenLook& written, LookOptions::What what,
   if (what == LookOptions::What::ExportPerfetto) {
     const std::string format = written.format.value_or("");
     if (format == "csv") look.what = LookOptions::What::ExportCsv;
-    if (format != "csv" && format != "perfetto") {
-      converter.say("--format", format, "is no format; use perfetto or csv");
+    if (format == "lcov") look.what = LookOptions::What::ExportLcov;
+    if (format != "csv" && format != "lcov" && format != "perfetto") {
+      converter.say("--format", format, "is no format; use perfetto, csv or lcov");
+    }
+    Text elf;
+    converter.file(written.elf, "--elf", elf);
+    look.elf = elf.value_or("");
+    if (format == "lcov" && !written.elf) {
+      converter.say("export", "--elf", "is missing; lcov needs the guest, compiled with -g");
+    }
+    if (format != "lcov" && written.elf) {
+      converter.say("--elf", look.elf, "is for --format lcov only; leave it out");
     }
   }
   if (what == LookOptions::What::Report && !look.output) {
@@ -392,7 +403,7 @@ LookApps add_look_apps(CLI::App& root, WrittenLook& written) {
                       add("diff", "Find where two traces part"),
                       add("stat", "Count the exits of a trace"),
                       add("dump", "Print a trace, a line for each event"),
-                      add("export", "Write a trace for Perfetto, or as CSV"),
+                      add("export", "Write a trace for Perfetto or lcov, or as CSV"),
                       add("report", "Write a trace as one HTML page")};
   add_replay(*apps.replay, written);
   add_look(*apps.diff, written, kDiffExample);
@@ -407,7 +418,8 @@ LookApps add_look_apps(CLI::App& root, WrittenLook& written) {
     app->add_flag("--json", written.json, "As JSON");
   }
   add_text(*apps.stat, "--top", written.top, "Lines for each table; 10 without it", "N");
-  add_text(*apps.converts, "--format", written.format, "perfetto or csv", "FORMAT");
+  add_text(*apps.converts, "--format", written.format, "perfetto, csv or lcov", "FORMAT");
+  add_text(*apps.converts, "--elf", written.elf, "With lcov: the guest, with line numbers", "FILE");
   add_text(*apps.report, "--diff", written.other, "Show where this trace parts from it", "TRACE");
   return apps;
 }

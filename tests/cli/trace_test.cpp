@@ -8,8 +8,10 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/support/paths.h"
@@ -25,6 +27,7 @@ using nlohmann::ordered_json;
 using test::builtin_guest;
 using test::Finished;
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
@@ -231,6 +234,47 @@ TEST_P(Traces, AreExported) {
   EXPECT_GE(std::count(csv.begin(), csv.end(), '\n'), exits + 1);
 }
 
+/// The sum of what lcov is told of lines ("DA:LINE,COUNT"), and how many there are.
+std::pair<std::uint64_t, std::size_t> lines_in(const std::string& lcov) {
+  std::pair<std::uint64_t, std::size_t> sum;
+  std::istringstream text(lcov);
+  for (std::string line; std::getline(text, line);) {
+    if (!line.starts_with("DA:")) continue;
+    sum.first += std::stoull(line.substr(line.find(',') + 1));
+    sum.second += 1;
+  }
+  return sum;
+}
+
+TEST_P(Traces, TellLcovTheLinesOfExits) {
+  const std::string hello = builtin_guest(GetParam(), "hello") + ".debug";
+  EXPECT_EQ(record("t.rtr", "hello").status, 0);
+  const auto exits = ordered_json::parse(retrap({"stat", "t.rtr", "--json"}).out)["exits"];
+
+  const auto told = retrap({"export", "t.rtr", "--format", "lcov", "--elf", hello});
+
+  EXPECT_EQ(told.status, 0);
+  EXPECT_EQ(told.err, "");
+  EXPECT_THAT(told.out, StartsWith("TN:\nSF:/retrap/tests/guests/"));
+  EXPECT_THAT(told.out, HasSubstr("SF:/retrap/tests/guests/programs/hello.c\n"));
+  EXPECT_THAT(told.out, EndsWith("end_of_record\n"));
+  const auto [count, lines] = lines_in(told.out);
+  EXPECT_EQ(count, exits.get<std::uint64_t>());
+  EXPECT_GT(lines, 50u) << "lines without exits are told, too";
+}
+
+TEST_P(Traces, SayWhichExitsAreOfAnotherProgram) {
+  const ArchId other = GetParam() == ArchId::X86_64 ? ArchId::Riscv64 : ArchId::X86_64;
+  EXPECT_EQ(record("t.rtr", "hello").status, 0);
+
+  const auto told = retrap(
+      {"export", "t.rtr", "--format", "lcov", "--elf", builtin_guest(other, "hello") + ".debug"});
+
+  EXPECT_EQ(told.status, 0);
+  EXPECT_THAT(told.err, ContainsRegex("knows no line for [0-9]+ of [0-9]+ exits"));
+  EXPECT_EQ(lines_in(told.out).first, 0u);
+}
+
 TEST_P(Traces, BecomeOnePage) {
   EXPECT_EQ(record("a.rtr", "smp", {"--vcpus", "2"}).status, 0);
   EXPECT_EQ(record("b.rtr", "smp", {"--vcpus", "2", "--seed", "2"}).status, 0);
@@ -331,7 +375,9 @@ TEST(TraceCommands, RefuseWhatTheyDoNotUnderstand) {
       {{"dump", "a", "--filter", "kind=x"}, "'x' is no kind; use one of hypercall"},
       {{"dump", "a", "--filter", "foo=1"}, "'foo' is nothing to filter by; use kind, vm"},
       {{"dump", "a", "--filter", "pc=zz"}, "'pc=zz' has no number; write pc=42"},
-      {{"export", "a", "--format", "xml"}, "--format xml: is no format; use perfetto or csv"},
+      {{"export", "a", "--format", "xml"}, "--format xml: is no format; use perfetto, csv or lcov"},
+      {{"export", "a", "--format", "lcov"}, "export --elf: is missing; lcov needs the guest"},
+      {{"export", "a", "--format", "csv", "--elf", "b"}, "--elf b: is for --format lcov only"},
       {{"report", "a"}, "add -o FILE.html"},
       {{"record", "--kernel", "k"}, "record: no trace to write; add -o TRACE"},
       {{"run", "--kernel", "k", "--record", "full"}, "need a trace; add -o TRACE"},
