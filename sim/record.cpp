@@ -12,7 +12,6 @@ Recorder::Recorder(Machine& machine, traces::Writer writer, const traces::Header
     : machine_(machine),
       clock_(machine.clock()),
       writer_(std::move(writer)),
-      detail_(header.detail),
       interval_(header.detail == traces::Detail::Full ? header.digest_interval : 0) {}
 
 Result<std::unique_ptr<Recorder>> Recorder::start(Machine& machine,

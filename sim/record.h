@@ -51,7 +51,6 @@ class Recorder final : public MachineObserver {
   Machine& machine_;
   Clock& clock_;
   traces::Writer writer_;
-  traces::Detail detail_;
   std::uint64_t interval_;  ///< 0: no digests
 };
 
