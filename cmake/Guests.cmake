@@ -13,7 +13,7 @@ mark_as_advanced(RETRAP_GUEST_CC RETRAP_GUEST_LD)
 set(RETRAP_GUEST_ISAS x86_64 aarch64 riscv64)
 set(retrap_guest_flags -std=c23 -O2 -ffreestanding -nostdinc -fno-pic -fno-stack-protector
   -fno-builtin -fno-asynchronous-unwind-tables -fno-jump-tables -fno-ident
-  -gline-tables-only -ffile-compilation-dir=/retrap/tests/guests
+  -gline-tables-only
   -Wall -Wextra -Werror)
 set(retrap_guest_flags_x86_64 --target=x86_64-none-elf -mno-red-zone -mgeneral-regs-only)
 set(retrap_guest_flags_aarch64 --target=aarch64-none-elf -march=armv8-a -mgeneral-regs-only
@@ -29,11 +29,12 @@ function(retrap_guest_object out isa source)
   string(REPLACE "/" "_" name "${source}")
   string(REPLACE ".." "up" name "${name}")
   set(object "${CMAKE_CURRENT_BINARY_DIR}/${isa}/${name}.o")
+  set(folder "${CMAKE_CURRENT_SOURCE_DIR}")
   add_custom_command(OUTPUT "${object}"
     COMMAND ${RETRAP_GUEST_CC} ${retrap_guest_flags} ${retrap_guest_flags_${isa}}
-            -DGUEST_ISA="${isa}" -I${isa} -Iruntime -I. -MD -MF "${object}.d" -MT "${object}"
-            -c ${source} -o "${object}"
-    WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}"
+            "-ffile-prefix-map=${folder}=tests/guests" -ffile-compilation-dir=.
+            -DGUEST_ISA="${isa}" -I${folder}/${isa} -I${folder}/runtime -I${folder}
+            -MD -MF "${object}.d" -MT "${object}" -c "${folder}/${source}" -o "${object}"
     DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${source}" DEPFILE "${object}.d"
     COMMENT "Guest object ${isa}/${source}" VERBATIM)
   set(${out} "${object}" PARENT_SCOPE)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <tuple>
@@ -33,13 +34,13 @@ struct DwarfEnd {
   void operator()(Dwarf* dwarf) const { dwarf_end(dwarf); }
 };
 
-/// Gives each file of a program a number.
+/// Gives each file of a program a number; two where it is written in two ways.
 class Files {
  public:
   std::uint32_t number(const char* name) {
     const auto [found, added] =
         numbers_.try_emplace(name, static_cast<std::uint32_t>(names_.size()));
-    if (added) names_.push_back(found->first);
+    if (added) names_.push_back(std::filesystem::path(name).lexically_normal().string());
     return found->second;
   }
   [[nodiscard]] std::vector<std::string> take() { return std::move(names_); }
