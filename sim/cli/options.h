@@ -50,6 +50,7 @@ struct ReplayOptions {
   bool up_to_damage = false;
   std::optional<std::string> kernel;
   std::optional<std::string> initrd;
+  std::optional<std::string> unplug;  ///< a device that is gone from there on
   std::optional<std::uint64_t> seed;  ///< another one, for experiments
   std::optional<std::uint64_t> max_instructions;
   std::uint64_t slice = 0;

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/cli/convert.h"
 #include "sim/cli/help_texts.h"
-#include "sim/cli/options.h"
 #include "sim/cli/terminal.h"
 #include "sim/cli/values.h"
 #include "vmm/config_check.h"
@@ -20,8 +20,6 @@ namespace retrap::cli {
 
 namespace {
 
-using Text = std::optional<std::string>;
-
 constexpr std::string_view kLookExamples = R"(Examples:
   retrap stat boot.rtr --top 20
   retrap dump boot.rtr --from 100 --to 200 --filter kind=mmio-write,addr=0x9000000..0x9000fff
@@ -30,24 +28,6 @@ constexpr std::string_view kLookExamples = R"(Examples:
   retrap export boot.rtr --format csv -o boot.csv
   retrap export boot.rtr --format lcov --elf guest.elf -o boot.info
   retrap report boot.rtr -o boot.html)";
-
-/// Options as they were written; converted by our own code, so that every complaint reads alike.
-struct Written {
-  Text config, arch, kernel, initrd, append, memory, vcpus, seed, max_instructions, json, slice,
-      populate, output, record, digest_every, console;
-  bool with_images = false;
-  bool stat = false;
-};
-
-/// The same for the commands that read traces.
-struct WrittenLook {
-  Text trace, other, until, then, kernel, initrd, seed, max_instructions, slice, ignore, output,
-      format, filter, from, to, top, elf;
-  bool json = false;
-  bool up_to_damage = false;
-  bool exits_only = false;
-  bool guest_only = false;
-};
 
 /// The words of retrap config.
 struct WrittenConfig {
@@ -116,6 +96,7 @@ void add_replay(CLI::App& app, WrittenLook& written) {
   add_text(app, "--initrd", written.initrd, "The recorded initial RAM disk", "FILE");
   add_text(app, "--seed", written.seed,
            "Another seed than the recorded one; with --then run from there on", "N");
+  add_text(app, "--unplug", written.unplug, "With --then run: go on without this device", "NAME");
   add_text(app, "--max-instructions", written.max_instructions,
            "With --then run: stop after so many more", "N");
   add_text(app, "--slice", written.slice, "Stop and resume every N instructions", "N");
@@ -130,190 +111,6 @@ void add_events(CLI::App& app, WrittenLook& written) {
   add_text(app, "--to", written.to, "The last exit", "EXIT");
   add_text(app, "--filter", written.filter, "NAME=VALUE or NAME=FIRST..LAST, with commas between",
            "TERMS");
-}
-
-/// Converts the options that were given, collecting what is wrong with them.
-class Converter {
- public:
-  template <class T, class Parse>
-  void convert(const Text& text, std::string_view option, T& into, Parse&& parse) {
-    if (!text) return;
-    const auto value = parse(*text);
-    if (value) {
-      into = static_cast<T>(*value);
-    } else {
-      say(option, *text, value.error().message);
-    }
-  }
-
-  void file(const Text& text, std::string_view option, Text& into) {
-    if (text && text->empty()) {
-      say(option, "''", "is no file; name one");
-    } else {
-      into = text;
-    }
-  }
-
-  void say(std::string_view option, std::string_view value, std::string_view problem) {
-    problems_ += fmt::format("{}{} {}: {}", problems_.empty() ? "" : "\n", option, printable(value),
-                             problem);
-  }
-
-  [[nodiscard]] const std::string& problems() const { return problems_; }
-
- private:
-  std::string problems_;
-};
-
-constexpr std::uint64_t kAny = std::numeric_limits<std::uint64_t>::max();
-
-auto number(std::uint64_t least, std::uint64_t most) {
-  return [=](std::string_view text) { return parse_number(text, least, most); };
-}
-
-Command wrong(const std::string& problems) {
-  complain(problems);
-  return Finished{Status::Usage};
-}
-
-Command converted_run(const Written& written, bool needs_output) {
-  RunOptions run;
-  Converter converter;
-  converter.file(written.config, "CONFIG.toml", run.config);
-  converter.file(written.kernel, "--kernel", run.kernel);
-  converter.file(written.initrd, "--initrd", run.initrd);
-  converter.file(written.json, "--json", run.json);
-  converter.file(written.output, "--output", run.output);
-  converter.convert(written.record, "--record", run.detail, parse_detail);
-  converter.convert(written.digest_every, "--digest-every", run.digest_interval, number(1, kAny));
-  run.with_images = written.with_images;
-  run.console_input = written.console.has_value();
-  run.append = written.append;
-  run.stat = written.stat;
-  converter.convert(written.arch, "--arch", run.arch, parse_arch);
-  converter.convert(written.memory, "--memory", run.memory_bytes, parse_size);
-  converter.convert(written.populate, "--populate", run.populate, parse_populate);
-  std::uint64_t vcpus = 1;
-  converter.convert(written.vcpus, "--vcpus", vcpus, number(1, kMaxVcpus));
-  if (written.vcpus) run.vcpus = static_cast<std::uint32_t>(vcpus);
-  converter.convert(written.seed, "--seed", run.seed, number(0, kAny));
-  converter.convert(written.max_instructions, "--max-instructions", run.max_instructions,
-                    number(1, kAny));
-  converter.convert(written.slice, "--slice", run.slice, number(1, kAny));
-
-  std::string problems = converter.problems();
-  const auto add = [&problems](std::string_view problem) {
-    problems += fmt::format("{}{}", problems.empty() ? "" : "\n", problem);
-  };
-  if (written.console && *written.console != "-") {
-    add(fmt::format("--console {}: is no console; write --console -", printable(*written.console)));
-  }
-  if (!run.output && (written.record || written.digest_every || written.with_images)) {
-    add("--record, --digest-every and --with-images need a trace; add -o TRACE");
-  }
-  if (needs_output && !run.output) add("record: no trace to write; add -o TRACE");
-  if (!written.config && !written.kernel) {
-    add("run: no guest; give CONFIG.toml or --kernel FILE");
-  }
-  if (written.config && written.memory) {
-    add("--memory does not go with CONFIG.toml; change kernel.memory_regions in that file");
-  }
-  if (written.config && written.vcpus) {
-    add("--vcpus does not go with CONFIG.toml; change base.cpu_num in that file");
-  }
-  if (!problems.empty()) return wrong(problems);
-  return run;
-}
-
-/// A trace that must be there.
-std::string trace_of(Converter& converter, const Text& written, std::string_view command) {
-  if (!written || written->empty()) {
-    converter.say(command, "TRACE", "is missing; name a file that retrap record has written");
-  }
-  return written.value_or("");
-}
-
-Command converted_replay(const WrittenLook& written) {
-  ReplayOptions replay;
-  Converter converter;
-  replay.trace = trace_of(converter, written.trace, "replay");
-  replay.up_to_damage = written.up_to_damage;
-  converter.convert(written.until, "--until", replay.until, parse_until);
-  converter.file(written.kernel, "--kernel", replay.kernel);
-  converter.file(written.initrd, "--initrd", replay.initrd);
-  std::uint64_t seed = 0;
-  converter.convert(written.seed, "--seed", seed, number(0, kAny));
-  if (written.seed) replay.seed = seed;
-  converter.convert(written.max_instructions, "--max-instructions", replay.max_instructions,
-                    number(1, kAny));
-  converter.convert(written.slice, "--slice", replay.slice, number(1, kAny));
-  if (written.then && *written.then != "run") {
-    converter.say("--then", *written.then, "is not offered; write --then run");
-  }
-  replay.goes_on = written.then.has_value();
-  replay.exits_only = written.exits_only;
-  replay.guest_only = written.guest_only;
-  if (written.guest_only && (written.exits_only || written.then)) {
-    converter.say("--guest-only", "", "does not go with --exits-only or --then; leave one out");
-  }
-  if (!converter.problems().empty()) return wrong(converter.problems());
-  return replay;
-}
-
-Command converted_diff(const WrittenLook& written) {
-  DiffOptions diff{.left = {}, .right = {}, .ignored = {}, .up_to_damage = written.up_to_damage};
-  Converter converter;
-  diff.left = trace_of(converter, written.trace, "diff");
-  if (written.trace) diff.right = trace_of(converter, written.other, "diff: the second");
-  std::string_view rest = written.ignore ? std::string_view(*written.ignore) : "";
-  while (!rest.empty()) {
-    const std::string_view name = rest.substr(0, rest.find(','));
-    rest.remove_prefix(std::min(rest.size(), name.size() + 1));
-    diff.ignored.emplace_back(name);
-  }
-  if (!converter.problems().empty()) return wrong(converter.problems());
-  return diff;
-}
-
-Command converted_look(const WrittenLook& written, LookOptions::What what,
-                       std::string_view command) {
-  LookOptions look;
-  Converter converter;
-  look.what = what;
-  look.trace = trace_of(converter, written.trace, command);
-  look.json = written.json;
-  look.up_to_damage = written.up_to_damage;
-  converter.file(written.output, "--output", look.output);
-  converter.convert(written.top, "--top", look.top, number(1, kAny));
-  converter.convert(written.filter, "--filter", look.filter, traces::Filter::parse);
-  std::uint64_t from = 0;
-  std::uint64_t to = kAny;
-  converter.convert(written.from, "--from", from, number(0, kAny));
-  converter.convert(written.to, "--to", to, number(0, kAny));
-  look.filter.set_range(from, to);
-  look.other = written.other;
-  if (what == LookOptions::What::ExportPerfetto) {
-    const std::string format = written.format.value_or("");
-    if (format == "csv") look.what = LookOptions::What::ExportCsv;
-    if (format == "lcov") look.what = LookOptions::What::ExportLcov;
-    if (format != "csv" && format != "lcov" && format != "perfetto") {
-      converter.say("--format", format, "is no format; use perfetto, csv or lcov");
-    }
-    Text elf;
-    converter.file(written.elf, "--elf", elf);
-    look.elf = elf.value_or("");
-    if (format == "lcov" && !written.elf) {
-      converter.say("export", "--elf", "is missing; lcov needs the guest, compiled with -g");
-    }
-    if (format != "lcov" && written.elf) {
-      converter.say("--elf", look.elf, "is for --format lcov only; leave it out");
-    }
-  }
-  if (what == LookOptions::What::Report && !look.output) {
-    converter.say("report", "-o", "is missing; add -o FILE.html");
-  }
-  if (!converter.problems().empty()) return wrong(converter.problems());
-  return look;
 }
 
 Command converted_demo(const Text& seed) {

@@ -9,6 +9,7 @@
 #include "sim/cli/report.h"
 #include "sim/cli/session.h"
 #include "sim/cli/terminal.h"
+#include "sim/cli/unplug.h"
 #include "sim/disassemble.h"
 #include "sim/replay_exits.h"
 #include "vmm/base/digest.h"
@@ -122,7 +123,16 @@ std::string compared(const ReplayReport& report) {
                      report.digests, report.run.instructions, report.exits);
 }
 
-Status go_on(Machine& machine, const ReplayOptions& options) {
+Status go_on(Machine& machine, const ReplayOptions& options,
+             std::vector<std::unique_ptr<Device>>& unplugged) {
+  if (options.unplug) {
+    auto device = unplug(machine, *options.unplug);
+    if (!device) {
+      complain(device.error().message);
+      return Status::Failure;
+    }
+    unplugged.push_back(*std::move(device));
+  }
   if (options.seed) machine.reseed(*options.seed);
   const RunReport report = machine.run(options.max_instructions.value_or(kNever));
   complain(fmt::format("{}{}{}; {} instructions, digest {}", to_string(report.reason),
@@ -133,7 +143,7 @@ Status go_on(Machine& machine, const ReplayOptions& options) {
 }
 
 Status conclude(Machine& machine, const traces::Reader& trace, const ReplayReport& report,
-                const ReplayOptions& options) {
+                const ReplayOptions& options, std::vector<std::unique_ptr<Device>>& unplugged) {
   if (!trace.missing().empty()) complain(trace.missing());
   switch (report.outcome) {
     case ReplayReport::Outcome::Identical:
@@ -157,7 +167,7 @@ Status conclude(Machine& machine, const traces::Reader& trace, const ReplayRepor
       show_place(machine, report.divergence->vm, report.divergence->vcpu);
       return Status::Diverged;
   }
-  return options.goes_on ? go_on(machine, options) : Status::Ok;
+  return options.goes_on ? go_on(machine, options, unplugged) : Status::Ok;
 }
 
 /// The monitor alone.
@@ -195,6 +205,7 @@ Status replay(const ReplayOptions& options) {
     return Status::Failure;
   }
   if (options.exits_only) return replay_only_exits(*trace);
+  std::vector<std::unique_ptr<Device>> unplugged;  // who typed at one may still hold it
   auto machine = prepared(*trace, options, console);
   if (!machine) {
     complain(machine.error().message);
@@ -211,7 +222,7 @@ Status replay(const ReplayOptions& options) {
     complain(report.error().message);
     return Status::Failure;
   }
-  const Status status = conclude(**machine, *trace, *report, options);
+  const Status status = conclude(**machine, *trace, *report, options, unplugged);
   flushed = console.flush() && flushed;
   if (flushed) return status;
   complain("standard output: cannot write; give it a place with room");

@@ -234,6 +234,33 @@ TEST_P(Traces, AreExported) {
   EXPECT_GE(std::count(csv.begin(), csv.end(), '\n'), exits + 1);
 }
 
+/// The UART of a board.
+std::string uart_of(ArchId arch) {
+  return arch == ArchId::Aarch64 ? "pl011" : "ns16550";
+}
+
+TEST_P(Traces, GoOnWithoutADevice) {
+  EXPECT_EQ(record("t.rtr", "timer").status, 0);
+
+  // The first tick comes behind the first halt.
+  const auto gone_on = retrap({"replay", "t.rtr", "--until", "first(halt)", "--then", "run",
+                               "--unplug", uart_of(GetParam()), "--max-instructions", "5000000"});
+
+  EXPECT_THAT(gone_on.err, HasSubstr("stopped there: identical so far"));
+  EXPECT_THAT(gone_on.out, Not(HasSubstr("tick 2"))) << "nobody prints it any more";
+}
+
+TEST_P(Traces, SayWhichDevicesThereAreToUnplug) {
+  EXPECT_EQ(record("t.rtr", "hello").status, 0);
+
+  const auto refused =
+      retrap({"replay", "t.rtr", "--until", "5", "--then", "run", "--unplug", "uart7"});
+
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err, HasSubstr("--unplug uart7: no such device; there are "));
+  EXPECT_THAT(refused.err, HasSubstr(uart_of(GetParam())));
+}
+
 /// The sum of what lcov is told of lines ("DA:LINE,COUNT"), and how many there are.
 std::pair<std::uint64_t, std::size_t> lines_in(const std::string& lcov) {
   std::pair<std::uint64_t, std::size_t> sum;
@@ -371,6 +398,7 @@ TEST(TraceCommands, RefuseWhatTheyDoNotUnderstand) {
       {{"replay", "a", "--until", "x=1"}, "--until x=1: is no place; write the number of an exit"},
       {{"replay", "a", "--until", "first(hlat)"}, "is no kind of exit; did you mean halt"},
       {{"replay", "a", "--then", "stop"}, "--then stop: is not offered; write --then run"},
+      {{"replay", "a", "--unplug", "pl011"}, "--unplug pl011: goes with --until WHERE --then run"},
       {{"replay", "a", "--guest-only", "--then", "run"}, "does not go with --exits-only or --then"},
       {{"dump", "a", "--filter", "kind=x"}, "'x' is no kind; use one of hypercall"},
       {{"dump", "a", "--filter", "foo=1"}, "'foo' is nothing to filter by; use kind, vm"},

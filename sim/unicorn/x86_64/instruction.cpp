@@ -231,7 +231,7 @@ bool moves_the_stack_and_jumps(const Instruction& in) {
 // A near call. With prefixes it may be anything.
 bool may_call_itself(const Instruction& in, std::span<const std::uint8_t> bytes) {
   if (bytes.size() < in.length || bytes.front() != 0xe8) return true;
-  const std::uint8_t last = static_cast<std::uint8_t>(-in.length);
+  const auto last = static_cast<std::uint8_t>(-in.length);
   return bytes[1] == last && std::ranges::all_of(bytes.subspan(2, in.length - 2U),
                                                  [](std::uint8_t byte) { return byte == 0xff; });
 }
