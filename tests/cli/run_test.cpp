@@ -29,7 +29,7 @@ using ::testing::MatchesRegex;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-Finished retrap_in(const test::TemporaryFolder& folder, std::vector<std::string> arguments) {
+Finished retrap_in(const test::TemporaryFolder& folder, const std::vector<std::string>& arguments) {
   return test::run_program(test::retrap_program(), arguments, folder.path());
 }
 

@@ -38,7 +38,7 @@ using ::testing::StartsWith;
 /// A folder of its own with what retrap writes there.
 class Traces : public ::testing::TestWithParam<ArchId> {
  public:
-  Finished retrap(std::vector<std::string> arguments) {
+  Finished retrap(const std::vector<std::string>& arguments) {
     return test::run_program(test::retrap_program(), arguments, folder_.path());
   }
   Finished record(const std::string& trace, const std::string& name,
