@@ -33,8 +33,8 @@ Finished retrap_in(const test::TemporaryFolder& folder, const std::vector<std::s
   return test::run_program(test::retrap_program(), arguments, folder.path());
 }
 
-Finished run_retrap(std::vector<std::string> arguments) {
-  return retrap_in(test::TemporaryFolder(), std::move(arguments));
+Finished run_retrap(const std::vector<std::string>& arguments) {
+  return retrap_in(test::TemporaryFolder(), arguments);
 }
 
 /// The report of a run, from --json -.
