@@ -41,7 +41,7 @@ Finished run_retrap(const std::vector<std::string>& arguments) {
 ordered_json report_of(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "run");
   arguments.insert(arguments.end(), {"--json", "-"});
-  const Finished finished = run_retrap(std::move(arguments));
+  const Finished finished = run_retrap(arguments);
   const std::size_t end = finished.out.find_last_not_of('\n');
   const std::size_t line = finished.out.rfind('\n', end);
   return ordered_json::parse(finished.out.substr(line == std::string::npos ? 0 : line + 1));
