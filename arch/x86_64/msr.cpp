@@ -139,7 +139,8 @@ MsrFile::Answer MsrFile::read(std::uint32_t number, std::uint64_t& value) {
     value = *answer;
     return answer ? Answer::Done : Answer::Fault;
   }
-  const MsrRow* row = find_msr(number);
+  if (found_ == nullptr || found_->number != number) found_ = find_msr(number);
+  const MsrRow* const row = found_;
   if (row == nullptr) return Answer::Unknown;
   switch (row->kind) {
     case Constant:
@@ -158,7 +159,8 @@ MsrFile::Answer MsrFile::write(std::uint32_t number, std::uint64_t value) {
     mmio_.sample(apics_);
     return answer ? Answer::Done : Answer::Fault;
   }
-  const MsrRow* row = find_msr(number);
+  if (found_ == nullptr || found_->number != number) found_ = find_msr(number);
+  const MsrRow* const row = found_;
   if (row == nullptr) return Answer::Unknown;
   if (row->kind == Constant || !is_acceptable(*row, value)) return Answer::Fault;
   switch (row->kind) {

@@ -96,6 +96,7 @@ class MsrFile {
   Clock& clock_;
   Bus& mmio_;
   std::uint64_t tsc_adjust_ = 0;
+  const MsrRow* found_ = nullptr;                    ///< the last one: guests poll
   std::array<std::uint64_t, kMostStored> stored_{};  ///< in the order of the table
 };
 

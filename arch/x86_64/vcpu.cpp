@@ -56,10 +56,21 @@ class Vcpu::Turn final : public RawExitHandler {
  public:
   Turn(Vcpu& vcpu, ExitHandler& handler) : vcpu_(vcpu), relay_(handler) {}
 
-  bool handle(const RawExit& exit) override { return goes_on(vcpu_.handle(exit)); }
+  bool handle(const RawExit& exit) override {
+    Handled handled = vcpu_.handle(exit);
+    return goes_on(handled);
+  }
+  [[nodiscard]] bool goes_on() {
+    Handled none;
+    return goes_on(none);
+  }
 
-  /// False: last() has been handled.
-  [[nodiscard]] bool goes_on(Handled exit) {
+  [[nodiscard]] const ExitReason& last() const { return relay_.last(); }
+
+ private:
+  /// False: last() has been handled. `exit` is used up. It comes by reference: a copy of what has
+  /// just been written is slow.
+  [[nodiscard]] bool goes_on(Handled& exit) {
     RETRAP_CHECK(vcpu_.awaited_ == Awaited::Nothing || exit, "the last exit has been answered");
     while (exit || vcpu_.has_own_exit()) {
       if (!exit) exit = vcpu_.before_entry();
@@ -70,16 +81,13 @@ class Vcpu::Turn final : public RawExitHandler {
     return true;
   }
 
-  [[nodiscard]] const ExitReason& last() const { return relay_.last(); }
-
- private:
   Vcpu& vcpu_;
   ExitRelay relay_;
 };
 
 ExitReason Vcpu::run_with(ExitHandler& handler) {
   Turn turn(*this, handler);
-  if (turn.goes_on(std::nullopt)) (void)parts_.cpu.run_with(turn);
+  if (turn.goes_on()) (void)parts_.cpu.run_with(turn);
   return turn.last();
 }
 

@@ -233,25 +233,25 @@ void Mmu::watch(std::size_t page) {
 
 bool Mmu::may_be_hit(const EnvHead& head, std::uint64_t pc, std::uint32_t size) {
   return std::ranges::any_of(std::array{pc, pc + size - 1}, [&](std::uint64_t at) {
-    const auto host = code_address(head, at);
-    return host && is_watched(code_.index(*host));
+    const std::uint64_t host = code_address(head, at);
+    return host != kNowhere && is_watched(code_.index(host));
   });
 }
 
 bool Mmu::is_own_code(std::size_t page) {
   const std::uint64_t rip = env_.linear_rip();
   return std::ranges::any_of(std::array{rip, rip + 14}, [&](std::uint64_t at) {
-    const auto host = code_address(env_.head(), at);
-    return host && code_.index(*host) == page;
+    const std::uint64_t host = code_address(env_.head(), at);
+    return host != kNowhere && code_.index(host) == page;
   });
 }
 
-std::optional<std::uint64_t> Mmu::walk_for_code(const EnvHead& head, std::uint64_t linear) {
+std::uint64_t Mmu::walk_for_code(const EnvHead& head, std::uint64_t linear) {
   const Walk walk =
       walker_.walk(PagingMode::of(head), linear, Access::Read, Privilege::Supervisor, Marks::Peek);
-  if (walk.kind != Translation::Kind::Ok) return std::nullopt;
+  if (walk.kind != Translation::Kind::Ok) return kNowhere;
   const NestedPage& page = nested_.find(walk.gpa);
-  if (!page.present) return std::nullopt;
+  if (!page.present) return kNowhere;
   return page.host + (walk.gpa & (kPageSize - 1));
 }
 
@@ -272,18 +272,18 @@ bool Mmu::is_system_access(std::uint64_t linear) {
 std::size_t Mmu::read_code(const EnvHead& head, std::uint64_t linear,
                            std::span<std::uint8_t> into) {
   if ((linear & (kPageSize - 1)) + into.size() <= kPageSize) [[likely]] {
-    const auto host = code_address(head, linear);
-    if (!host) return 0;
-    std::memcpy(into.data(), nested_.host_bytes(*host), into.size());
+    const std::uint64_t host = code_address(head, linear);
+    if (host == kNowhere) return 0;
+    std::memcpy(into.data(), nested_.host_bytes(host), into.size());
     return into.size();
   }
   std::size_t done = 0;
   while (done < into.size()) {
-    const auto host = code_address(head, linear + done);
-    if (!host) break;
+    const std::uint64_t host = code_address(head, linear + done);
+    if (host == kNowhere) break;
     const std::size_t count =
-        std::min<std::size_t>(into.size() - done, kPageSize - (*host & (kPageSize - 1)));
-    std::memcpy(into.data() + done, nested_.host_bytes(*host), count);
+        std::min<std::size_t>(into.size() - done, kPageSize - (host & (kPageSize - 1)));
+    std::memcpy(into.data() + done, nested_.host_bytes(host), count);
     done += count;
   }
   return done;
@@ -292,14 +292,14 @@ std::size_t Mmu::read_code(const EnvHead& head, std::uint64_t linear,
 const Instruction& Mmu::instruction_at(const EnvHead& head, std::uint64_t linear,
                                        unsigned code_bytes) {
   constexpr std::size_t kLongest = 15;
-  const auto host = code_address(head, linear);
-  if (!host || (linear & (kPageSize - 1)) > kPageSize - kLongest) [[unlikely]] {
+  const std::uint64_t host = code_address(head, linear);
+  if (host == kNowhere || (linear & (kPageSize - 1)) > kPageSize - kLongest) [[unlikely]] {
     std::array<std::uint8_t, kLongest> buffer;
     const std::size_t size = read_code(head, linear, buffer);
     across_pages_ = decode(std::span(buffer).first(size), code_bytes);
     return across_pages_;
   }
-  const auto* const bytes = reinterpret_cast<const std::uint8_t*>(nested_.host_bytes(*host));
+  const auto* const bytes = reinterpret_cast<const std::uint8_t*>(nested_.host_bytes(host));
   // All 15 of them, one twice.
   std::array<std::uint64_t, 2> key;
   std::memcpy(key.data(), bytes, sizeof key[0]);

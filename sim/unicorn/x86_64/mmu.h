@@ -82,10 +82,11 @@ class Mmu {
   [[nodiscard]] HostMemory& memory() { return memory_; }
   [[nodiscard]] MonitorMemory& monitor() { return monitor_; }
 
-  /// The host address of the instruction bytes at `linear`: as they were last fetched, or by a walk
-  /// without marks or checks.
-  [[nodiscard]] std::optional<std::uint64_t> code_address(const EnvHead& head,
-                                                          std::uint64_t linear) {
+  static constexpr std::uint64_t kNowhere = ~std::uint64_t{0};
+
+  /// The host address of the instruction bytes at `linear`, or kNowhere: as they were last fetched,
+  /// or by a walk without marks or checks.
+  [[nodiscard]] std::uint64_t code_address(const EnvHead& head, std::uint64_t linear) {
     const CodeTranslation& known = fetched_[fetch_slot(linear)];
     if (known.linear == linear >> 12) return known.host + (linear & (kPageSize - 1));
     return walk_for_code(head, linear);
@@ -126,8 +127,7 @@ class Mmu {
     Instruction instruction;
   };
 
-  [[nodiscard]] std::optional<std::uint64_t> walk_for_code(const EnvHead& head,
-                                                           std::uint64_t linear);
+  [[nodiscard]] std::uint64_t walk_for_code(const EnvHead& head, std::uint64_t linear);
   [[nodiscard]] bool refuse(const MemoryFault& fault);
   [[nodiscard]] bool poison(const MemoryFault& fault, uc_tlb_entry* entry);
   [[nodiscard]] bool fill_fault(const Walk& walk, std::uint64_t linear, Access access,
