@@ -26,6 +26,17 @@ TEST_P(AHostileGuest, HarmsNothingAndIsReproducible) {
 INSTANTIATE_TEST_SUITE_P(All, AHostileGuest, ::testing::ValuesIn(test::available_archs()),
                          test::arch_name);
 
+// A block that begins in one page and ends in the next stores into the latter through an alias: its
+// translation went, came again and went, for ever.
+TEST(AHostilePc, StoresIntoTheSecondPageOfItsOwnBlockThroughAnAlias) {
+  constexpr std::uint64_t kSeed = 917048;
+  const Totals totals =
+      run_campaign({.arch = ArchId::X86_64, .runs = 1, .seed = kSeed, .slice = 1});
+
+  EXPECT_EQ(totals.findings, 0u);
+  EXPECT_EQ(totals.repeated, 1u);
+}
+
 /// A host of 16 pages, of which vm 1 has the first two and vm 2 the next.
 struct WatchedHost {
   std::unique_ptr<Machine> machine = std::move(*Machine::create({.memory_bytes = 16 * kPageSize}));

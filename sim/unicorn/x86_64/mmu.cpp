@@ -238,9 +238,10 @@ bool Mmu::may_be_hit(const EnvHead& head, std::uint64_t pc, std::uint32_t size) 
   });
 }
 
+// The block that begins here again may go on into the next page.
 bool Mmu::is_own_code(std::size_t page) {
   const std::uint64_t rip = env_.linear_rip();
-  return std::ranges::any_of(std::array{rip, rip + 14}, [&](std::uint64_t at) {
+  return std::ranges::any_of(std::array{rip, page_of(rip) + kPageSize}, [&](std::uint64_t at) {
     const std::uint64_t host = code_address(env_.head(), at);
     return host != kNowhere && code_.index(host) == page;
   });
