@@ -35,7 +35,7 @@ function(retrap_guest_object out isa source)
             "-ffile-prefix-map=${folder}=tests/guests" -ffile-compilation-dir=.
             -DGUEST_ISA="${isa}" -I${folder}/${isa} -I${folder}/runtime -I${folder}
             -MD -MF "${object}.d" -MT "${object}" -c "${folder}/${source}" -o "${object}"
-    DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${source}" DEPFILE "${object}.d"
+    DEPENDS "${folder}/${source}" DEPFILE "${object}.d"
     COMMENT "Guest object ${isa}/${source}" VERBATIM)
   set(${out} "${object}" PARENT_SCOPE)
 endfunction()
@@ -62,7 +62,7 @@ function(retrap_guest_program out isa name script runtime)
   set(elf "${PROJECT_BINARY_DIR}/guests/${isa}/${name}.elf")
   set(link ${RETRAP_GUEST_LD} -static --build-id=none -z max-page-size=4096 -z noexecstack
     --no-dynamic-linker -T "${script}" ${objects})
-  add_custom_command(OUTPUT "${elf}"
+  add_custom_command(OUTPUT "${elf}" BYPRODUCTS "${elf}.debug"
     COMMAND ${link} --strip-all -o "${elf}"
     COMMAND ${link} -o "${elf}.debug"
     DEPENDS ${objects} "${script}"

@@ -25,6 +25,7 @@ class Statistics final : public Visitor {
   void on_digest(const DigestRecord& digest) override;
 
   [[nodiscard]] const std::array<Count, kExitKinds>& by_kind() const { return kinds_; }
+  [[nodiscard]] const ByKey& by_pc() const { return pcs_; }
   [[nodiscard]] std::uint64_t exits() const { return exits_; }
 
   /// Tables for people, `top` lines each.

@@ -123,6 +123,11 @@ void MsrFile::reset() {
   }
 }
 
+const MsrRow* MsrFile::row_of(std::uint32_t number) {
+  if (found_ == nullptr || found_->number != number) found_ = find_msr(number);
+  return found_;
+}
+
 std::uint64_t& MsrFile::stored(const MsrRow& row) {
   std::size_t place = 0;
   for (const MsrRow& other : kTable) {
@@ -139,8 +144,7 @@ MsrFile::Answer MsrFile::read(std::uint32_t number, std::uint64_t& value) {
     value = *answer;
     return answer ? Answer::Done : Answer::Fault;
   }
-  if (found_ == nullptr || found_->number != number) found_ = find_msr(number);
-  const MsrRow* const row = found_;
+  const MsrRow* const row = row_of(number);
   if (row == nullptr) return Answer::Unknown;
   switch (row->kind) {
     case Constant:
@@ -159,8 +163,7 @@ MsrFile::Answer MsrFile::write(std::uint32_t number, std::uint64_t value) {
     mmio_.sample(apics_);
     return answer ? Answer::Done : Answer::Fault;
   }
-  if (found_ == nullptr || found_->number != number) found_ = find_msr(number);
-  const MsrRow* const row = found_;
+  const MsrRow* const row = row_of(number);
   if (row == nullptr) return Answer::Unknown;
   if (row->kind == Constant || !is_acceptable(*row, value)) return Answer::Fault;
   switch (row->kind) {

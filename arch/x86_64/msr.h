@@ -88,6 +88,7 @@ class MsrFile {
   [[nodiscard]] bool write_efer(std::uint64_t value);
   [[nodiscard]] bool write_apic_base(std::uint64_t value);
   void move_tsc(std::uint64_t offset);
+  [[nodiscard]] const MsrRow* row_of(std::uint32_t number);
   [[nodiscard]] std::uint64_t& stored(const MsrRow& row);
 
   Cpu& cpu_;

@@ -57,7 +57,7 @@ fetch_known_debs() {
   while read -r arch file sha; do
     [ "$arch" = "$2" ] || continue
     twice /usr/lib/apt/apt-helper "${apt_options[@]}" -o APT::Sandbox::User=root download-file \
-      "${mirror%/}/pool/main/$file" "$1/debs/${file##*/}" "SHA256:$sha" >/dev/null || return 1
+      "${mirror%/}/pool/main/$file" "$1/debs/${file##*/}" "SHA256:$sha" >/dev/null </dev/null || return 1
   done <<<"$guest_debs"
 }
 
@@ -82,7 +82,7 @@ fetch_guest() {
   local out=$1 arch=$2 file=$6 work=$1/work deb boot kernel
   mkdir -p "$work"/debs
   fetch_known_debs "$work" "$arch" || {
-    say "guests: $arch: the archive has these packages no more; taking the newest, so digests differ from the documented ones"
+    say "guests: $arch: the known packages cannot be had; taking the newest, so digests may differ from the documented ones"
     rm -rf "$work"/debs && mkdir "$work"/debs
     fetch_newest_debs "$work" "$3" "$4" "$5"
   }

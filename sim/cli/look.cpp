@@ -91,13 +91,14 @@ Result<> page(const traces::Reader& trace, const LookOptions& options, Output& o
 
 Result<> lcov(const traces::Reader& trace, const LookOptions& options, Output& output) {
   RETRAP_TRY(const auto lines, SourceLines::read(options.elf));
-  Lcov lcov;
-  RETRAP_TRY(traces::walk(trace, options.filter, lcov));
-  if (const std::uint64_t strangers = lcov.strangers(lines); strangers != 0) {
-    complain(
-        fmt::format("{}: knows no line for {} of {} exits", options.elf, strangers, lcov.exits()));
+  traces::Statistics statistics;
+  RETRAP_TRY(traces::walk(trace, options.filter, statistics));
+  const Lcov lcov = lcov_of(statistics, lines);
+  if (lcov.strangers != 0) {
+    complain(fmt::format("{}: knows no line for {} of {} exits", options.elf, lcov.strangers,
+                         statistics.exits()));
   }
-  output.put(lcov.text(lines));
+  output.put(lcov.text);
   return {};
 }
 

@@ -2,8 +2,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <array>
-#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,11 +11,9 @@
 #include "sim/cli/terminal.h"
 #include "sim/cli/values.h"
 #include "vmm/config_check.h"
-#include "vmm/ids.h"
 #include "vmm/nearest.h"
 
 namespace retrap::cli {
-
 namespace {
 
 constexpr std::string_view kLookExamples = R"(Examples:

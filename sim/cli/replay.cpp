@@ -123,15 +123,14 @@ std::string compared(const ReplayReport& report) {
                      report.digests, report.run.instructions, report.exits);
 }
 
-Status go_on(Machine& machine, const ReplayOptions& options,
-             std::vector<std::unique_ptr<Device>>& unplugged) {
+Status go_on(Machine& machine, const ReplayOptions& options, std::unique_ptr<Device>& unplugged) {
   if (options.unplug) {
     auto device = unplug(machine, *options.unplug);
     if (!device) {
       complain(device.error().message);
       return Status::Failure;
     }
-    unplugged.push_back(*std::move(device));
+    unplugged = *std::move(device);
   }
   if (options.seed) machine.reseed(*options.seed);
   const RunReport report = machine.run(options.max_instructions.value_or(kNever));
@@ -143,7 +142,7 @@ Status go_on(Machine& machine, const ReplayOptions& options,
 }
 
 Status conclude(Machine& machine, const traces::Reader& trace, const ReplayReport& report,
-                const ReplayOptions& options, std::vector<std::unique_ptr<Device>>& unplugged) {
+                const ReplayOptions& options, std::unique_ptr<Device>& unplugged) {
   if (!trace.missing().empty()) complain(trace.missing());
   switch (report.outcome) {
     case ReplayReport::Outcome::Identical:
@@ -205,7 +204,7 @@ Status replay(const ReplayOptions& options) {
     return Status::Failure;
   }
   if (options.exits_only) return replay_only_exits(*trace);
-  std::vector<std::unique_ptr<Device>> unplugged;  // who typed at one may still hold it
+  std::unique_ptr<Device> unplugged;  // who typed at one may still hold it
   auto machine = prepared(*trace, options, console);
   if (!machine) {
     complain(machine.error().message);

@@ -2,8 +2,6 @@
 #include "sim/cli/source_lines.h"
 
 #include <elfutils/libdw.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -11,23 +9,15 @@
 #include <memory>
 #include <tuple>
 
+#include "vmm/image.h"
+
 namespace retrap::cli {
 namespace {
 
-/// A file that is open for reading.
-class File {
- public:
-  explicit File(const std::string& path)
-      : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  ~File() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  [[nodiscard]] int descriptor() const { return descriptor_; }
+constexpr std::uint64_t kLargestProgram = std::uint64_t{2} << 30;
 
- private:
-  int descriptor_;
+struct ElfEnd {
+  void operator()(Elf* elf) const { elf_end(elf); }
 };
 
 struct DwarfEnd {
@@ -71,12 +61,13 @@ void add_unit(Dwarf_Die& unit, Files& files, std::vector<SourceLines::Row>& rows
 
 }  // namespace
 
-Result<SourceLines> SourceLines::read(const std::string& elf) {
-  const File file(elf);
-  if (file.descriptor() < 0) {
-    return fail(ErrorCode::NotFound, "{}: cannot be read; check the path", elf);
-  }
-  const std::unique_ptr<Dwarf, DwarfEnd> dwarf(dwarf_begin(file.descriptor(), DWARF_C_READ));
+Result<SourceLines> SourceLines::read(const std::string& path) {
+  RETRAP_TRY(auto bytes, read_file(path, kLargestProgram));
+  elf_version(EV_CURRENT);
+  const std::unique_ptr<Elf, ElfEnd> elf(
+      elf_memory(reinterpret_cast<char*>(bytes.data()), bytes.size()));
+  const std::unique_ptr<Dwarf, DwarfEnd> dwarf(
+      elf ? dwarf_begin_elf(elf.get(), DWARF_C_READ, nullptr) : nullptr);
   SourceLines lines;
   Files files;
   Dwarf_Off offset = 0;
@@ -92,7 +83,7 @@ Result<SourceLines> SourceLines::read(const std::string& elf) {
   }
   if (lines.rows_.empty()) {
     return fail(ErrorCode::InvalidInput,
-                "{}: no ELF file with line numbers; compile the guest with -g", elf);
+                "{}: no ELF file with line numbers; compile the guest with -g", path);
   }
   // Where one sequence ends another may begin: its row comes behind.
   std::sort(lines.rows_.begin(), lines.rows_.end(), [](const Row& a, const Row& b) {

@@ -19,8 +19,8 @@ class SourceLines {
     std::uint32_t file = 0;  ///< of files()
   };
 
-  /// NotFound, InvalidInput (no ELF file, or one without line numbers).
-  [[nodiscard]] static Result<SourceLines> read(const std::string& elf);
+  /// As read_file(); InvalidInput (no ELF file, or one without line numbers).
+  [[nodiscard]] static Result<SourceLines> read(const std::string& path);
 
   /// The row of the instruction at `address`; null where there is no line for it.
   [[nodiscard]] const Row* find(std::uint64_t address) const;

@@ -231,20 +231,20 @@ void Mmu::watch(std::size_t page) {
   watched_[watched_count_++] = page;
 }
 
+std::size_t Mmu::code_page(const EnvHead& head, std::uint64_t linear) {
+  const std::uint64_t host = code_address(head, linear);
+  return host == kNowhere ? kNoPage : code_.index(host);
+}
+
 bool Mmu::may_be_hit(const EnvHead& head, std::uint64_t pc, std::uint32_t size) {
-  return std::ranges::any_of(std::array{pc, pc + size - 1}, [&](std::uint64_t at) {
-    const std::uint64_t host = code_address(head, at);
-    return host != kNowhere && is_watched(code_.index(host));
-  });
+  return is_watched(code_page(head, pc)) || is_watched(code_page(head, pc + size - 1));
 }
 
 // The block that begins here again may go on into the next page.
 bool Mmu::is_own_code(std::size_t page) {
   const std::uint64_t rip = env_.linear_rip();
-  return std::ranges::any_of(std::array{rip, page_of(rip) + kPageSize}, [&](std::uint64_t at) {
-    const std::uint64_t host = code_address(env_.head(), at);
-    return host != kNowhere && code_.index(host) == page;
-  });
+  const EnvHead& head = env_.head();
+  return code_page(head, rip) == page || code_page(head, page_of(rip) + kPageSize) == page;
 }
 
 std::uint64_t Mmu::walk_for_code(const EnvHead& head, std::uint64_t linear) {

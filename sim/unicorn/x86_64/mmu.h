@@ -140,6 +140,8 @@ class Mmu {
                            Access access, uc_tlb_entry* entry);
   [[nodiscard]] bool grant_write_to_code(std::size_t page, std::uint64_t linear,
                                          unsigned& permissions);
+  /// Of the instruction bytes at `linear`, by number in the host's memory; or kNoPage.
+  [[nodiscard]] std::size_t code_page(const EnvHead& head, std::uint64_t linear);
   [[nodiscard]] bool is_own_code(std::size_t page);
   [[nodiscard]] bool is_watched(std::size_t page) const;
   void watch(std::size_t page);

@@ -3,8 +3,8 @@
 // CMPXCHG8B and CMPXCHG16B compute RFLAGS from stale state; RDRAND and RDSEED give the randomness
 // of the host; RCL and RCR change the carry before they know whether they may write; INS writes
 // zeroes to its operand before it asks for the port; LOOPE and LOOPNE lose the status flags where
-// the count ends. Each new block is searched for them before it
-// runs; a bounded code hook then stops in front of each.
+// the count ends. Each new block is searched for them before it runs; a bounded code hook then
+// stops in front of each.
 #pragma once
 
 #include <vector>
