@@ -18,12 +18,12 @@ class Monitor final : public RawExitHandler {
     rflags.push_back(rig_.cpu().rflags());
     switch (exit.code) {
       case SvmExit::Hlt:
-      case SvmExit::Limit:           return false;
-      case SvmExit::NestedPageFault: return complete(GuestPhys(exit.info2));
-      default:                       break;
+      case SvmExit::Limit: return false;
+      default:             break;
     }
     if (flags_to_set != 0) rig_.cpu().set_arithmetic_flags(flags_to_set);
     if (resets_another) rig_.cpu(1).set_state(CpuRig::long_mode());
+    if (exit.code == SvmExit::NestedPageFault) return complete(GuestPhys(exit.info2));
     if (budget != 0) rig_.clock.set_slice_end(rig_.clock.retired() + 1 + budget);
     rig_.cpu().advance(static_cast<unsigned>(exit.next_rip - rig_.cpu().rip()));
     return true;
@@ -173,6 +173,23 @@ TEST(ExitsDealtWithInside, TheHandlerMayResetAnotherCpu) {
   EXPECT_EQ(rig.cpu(1).rip(), CpuRig::kCode);
   EXPECT_EQ(rig.cpu(1).gpr(Gpr::Rax), 0u);
   EXPECT_EQ(rig.clock.retired(), 3u);
+}
+
+TEST(ExitsDealtWithInside, TheHandlerMayResetAnotherCpuForAStoreInAStep) {
+  CpuRig rig(2);
+  rig.code({0x89, 0x07, 0xff, 0xc0, 0xf4});  // mov [rdi], eax; inc eax; hlt
+  rig.cpu().set_gpr(Gpr::Rdi, CpuRig::kNowhere + 0x10);
+  rig.clock.set_slice_end(2);  // so few go one by one
+  rig.cpu(1).set_rip(0x1234);
+  Monitor monitor(rig);
+  monitor.resets_another = true;
+
+  run(rig, monitor);
+
+  EXPECT_EQ(monitor.exits.front().code, SvmExit::NestedPageFault);
+  EXPECT_EQ(rig.cpu().gpr(Gpr::Rax), 1u);
+  EXPECT_EQ(rig.cpu(1).rip(), CpuRig::kCode);
+  EXPECT_EQ(rig.clock.retired(), 2u);
 }
 
 TEST(ExitsDealtWithInside, TheHandlerMayResetACpuAndEndTheRun) {

@@ -51,7 +51,7 @@ Core::Core(Engine engine, HostMemory& memory, Clock& clock, const AddressSpace& 
       mode_(engine_, monitor_, layout),
       hook_env_(engine_.get(), layout),
       fills_(FillExceptions::find(engine_.get(), layout.live)),
-      mmu_(engine_, memory, space, monitor_, mode_, hook_env_, *this),
+      mmu_(engine_, memory, space, monitor_, hook_env_, *this),
       sites_(engine_, reinterpret_cast<void*>(&on_trapped), this) {
   hook_env_.attach();
   add_hooks();

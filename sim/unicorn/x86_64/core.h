@@ -7,6 +7,7 @@
 #include "sim/unicorn/fill_exceptions.h"
 #include "sim/unicorn/x86_64/block_counter.h"
 #include "sim/unicorn/x86_64/delivery.h"
+#include "sim/unicorn/x86_64/guest_mode.h"
 #include "sim/unicorn/x86_64/trapped_sites.h"
 #include "vmm/clock.h"
 

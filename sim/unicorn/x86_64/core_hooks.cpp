@@ -244,6 +244,8 @@ void Core::read_tsc(bool with_aux) {
 bool Core::on_fill(uc_engine* /*uc*/, std::uint64_t linear, uc_mem_type type, uc_tlb_entry* entry,
                    void* self) {
   Core& it = core(self);
+  if (it.mode_.entering()) [[unlikely]]
+    return GuestMode::fill(linear, entry);
   if (it.mmu_.fill(linear, type, entry)) return true;
   if (it.mmu_.pending().exact && it.may_stay()) it.fills_.raise();
   return false;

@@ -156,4 +156,10 @@ void GuestMode::enter(const CpuState& state, Env& env) {
   env.tail().exception_is_int = 0;
 }
 
+bool GuestMode::fill(std::uint64_t linear, uc_tlb_entry* entry) {
+  entry->paddr = linear;
+  entry->perms = UC_PROT_ALL;
+  return linear == (layout::kStub & ~(kPageSize - 1));
+}
+
 }  // namespace retrap::unicorn::x86_64

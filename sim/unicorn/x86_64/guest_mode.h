@@ -22,10 +22,8 @@ class GuestMode {
 
   /// Whether enter() is at work: fill and block hooks then leave the decision to these.
   [[nodiscard]] bool entering() const { return entering_; }
-  /// The page behind a fetch while entering: only the stub's.
-  [[nodiscard]] static bool allows_fetch(std::uint64_t page) {
-    return page == (layout::kStub & ~(kPageSize - 1));
-  }
+  /// A TLB fill while entering: only the stub has a page, so the guest's first fetch is refused.
+  [[nodiscard]] static bool fill(std::uint64_t linear, uc_tlb_entry* entry);
 
  private:
   void write_vmcb(const CpuState& state);

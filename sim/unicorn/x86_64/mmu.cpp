@@ -34,11 +34,10 @@ bool set(uc_tlb_entry* entry, std::uint64_t address, unsigned permissions) {
 }  // namespace
 
 Mmu::Mmu(Engine& engine, HostMemory& memory, const AddressSpace& space, MonitorMemory& monitor,
-         const GuestMode& mode, Env& env, const CodeListener& self)
+         Env& env, const CodeListener& self)
     : engine_(engine),
       memory_(memory),
       monitor_(monitor),
-      mode_(mode),
       env_(env),
       self_(self),
       code_(memory),
@@ -80,10 +79,6 @@ bool Mmu::poison(const MemoryFault& fault, uc_tlb_entry* entry) {
 bool Mmu::fill(std::uint64_t linear, uc_mem_type type, uc_tlb_entry* entry) {
   const Access access = to_access(type);
   if (probe_page_ != kNoPage) return set(entry, code_.host(probe_page_), kR | kW | kX);
-  if (mode_.entering()) {
-    return GuestMode::allows_fetch(linear) && set(entry, linear, kR | kW | kX);
-  }
-
   if (access == Access::Fetch && (env_.has_code_base() || env_.has_wide_rip())) [[unlikely]] {
     return refuse({.kind = MemoryFault::Kind::CodeBase, .fetch = true});
   }

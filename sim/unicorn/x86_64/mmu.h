@@ -3,9 +3,9 @@
 
 #include <array>
 
-#include "sim/unicorn/x86_64/guest_mode.h"
 #include "sim/unicorn/x86_64/guest_walk.h"
 #include "sim/unicorn/x86_64/instruction.h"
+#include "sim/unicorn/x86_64/monitor_memory.h"
 
 namespace retrap::unicorn::x86_64 {
 
@@ -40,7 +40,7 @@ class Mmu {
  public:
   /// All outlive this.
   Mmu(Engine& engine, HostMemory& memory, const AddressSpace& space, MonitorMemory& monitor,
-      const GuestMode& mode, Env& env, const CodeListener& self);
+      Env& env, const CodeListener& self);
 
   /// UC_HOOK_TLB_FILL.
   [[nodiscard]] bool fill(std::uint64_t linear, uc_mem_type type, uc_tlb_entry* entry);
@@ -151,7 +151,6 @@ class Mmu {
   Engine& engine_;
   HostMemory& memory_;
   MonitorMemory& monitor_;
-  const GuestMode& mode_;
   Env& env_;  ///< the engine's registers
   const CodeListener& self_;
   std::uint64_t code_marks_seen_ = 0;
