@@ -392,6 +392,14 @@ bool is_on_ports(ArchId arch, EmuDeviceType type) {
          (type == EmuDeviceType::Console || type == EmuDeviceType::X86Pit);
 }
 
+std::vector<std::uint64_t> phys_cpu_ids_of(const VmConfig& config) {
+  std::vector<std::uint64_t> ids;
+  for (std::uint32_t vcpu = 0; vcpu < config.cpu_num; ++vcpu) {
+    ids.push_back(phys_cpu_id_of(config, vcpu));
+  }
+  return ids;
+}
+
 std::vector<ConfigProblem> check_config(const VmConfig& config) {
   return Checker(config).run();
 }

@@ -70,7 +70,7 @@ struct VmConfig {
   VmType vm_type = VmType::Rtos;
   ArchId arch = ArchId::X86_64;  ///< ours: `arch = "riscv64"`
   std::uint32_t cpu_num = 1;
-  std::vector<std::uint64_t> phys_cpu_ids;   ///< empty: equal to the vCPU ids
+  std::vector<std::uint64_t> phys_cpu_ids;   ///< see phys_cpu_id_of(); empty: the vCPU ids
   std::vector<std::uint64_t> phys_cpu_sets;  ///< one mask per vCPU; empty: any CPU
 
   // [kernel]
@@ -95,6 +95,14 @@ struct VmConfig {
   std::vector<AddressWindow> passthrough_addresses;
   InterruptMode interrupt_mode = InterruptMode::Emulated;
 };
+
+/// What the guest calls this vCPU: APIC id, MPIDR affinity, hart id. Its phys_cpu_id, else `vcpu`.
+[[nodiscard]] inline std::uint64_t phys_cpu_id_of(const VmConfig& config, std::uint32_t vcpu) {
+  return vcpu < config.phys_cpu_ids.size() ? config.phys_cpu_ids[vcpu] : vcpu;
+}
+
+/// The same of all vCPUs, cpu_num of them.
+[[nodiscard]] std::vector<std::uint64_t> phys_cpu_ids_of(const VmConfig& config);
 
 /// Everything that is wrong with `config` whatever the architecture, one clause each, all at once:
 /// counts, ids, alignment, overlaps (naming both), wraps, missing addresses.

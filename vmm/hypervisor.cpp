@@ -11,14 +11,9 @@
 namespace retrap {
 namespace {
 
-/// What the guest's firmware interface calls a vCPU: MPIDR affinity, hart id, APIC id.
-std::uint64_t hardware_id(const VmConfig& config, std::uint32_t vcpu) {
-  return vcpu < config.phys_cpu_ids.size() ? config.phys_cpu_ids[vcpu] : vcpu;
-}
-
 std::optional<VcpuId> vcpu_with(const VmConfig& config, std::uint64_t id) {
   for (std::uint32_t vcpu = 0; vcpu < config.cpu_num; ++vcpu) {
-    if (hardware_id(config, vcpu) == id) return VcpuId{vcpu};
+    if (phys_cpu_id_of(config, vcpu) == id) return VcpuId{vcpu};
   }
   return std::nullopt;
 }
@@ -255,7 +250,7 @@ bool Hypervisor::on(Place place, const exits::SendIPI& ipi) {
   Guest& guest = guests_[place.vm];
   const VmConfig& config = guest.vm->config();
   for (std::uint32_t vcpu = 0; vcpu < config.cpu_num; ++vcpu) {
-    const std::uint64_t id = hardware_id(config, vcpu);
+    const std::uint64_t id = phys_cpu_id_of(config, vcpu);
     const bool self = VcpuId{vcpu} == place.vcpu;
     // The auxiliary target is a list of 16 CPUs that differ in the lowest affinity field.
     const bool listed = ipi.target_cpu_aux == 0 ? id == ipi.target_cpu

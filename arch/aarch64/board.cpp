@@ -37,13 +37,6 @@ MemoryMap memory_map_of(const VmConfig& config) {
   return map;
 }
 
-std::vector<std::uint64_t> affinities_of(const VmConfig& config) {
-  if (!config.phys_cpu_ids.empty()) return config.phys_cpu_ids;
-  std::vector<std::uint64_t> affinities(config.cpu_num);
-  for (std::uint32_t cpu = 0; cpu < config.cpu_num; ++cpu) affinities[cpu] = cpu;
-  return affinities;
-}
-
 Result<std::unique_ptr<Aarch64Board>> Aarch64Board::make(const VmConfig& config, VmParts parts,
                                                          Hardware& hardware) {
   std::unique_ptr<Aarch64Board> board(new Aarch64Board(config, parts));
@@ -55,14 +48,14 @@ Aarch64Board::Aarch64Board(const VmConfig& config, VmParts parts)
     : config_(config),
       parts_(parts),
       map_(memory_map_of(config)),
-      gic_(affinities_of(config)),
-      power_(affinities_of(config)),
+      gic_(phys_cpu_ids_of(config)),
+      power_(phys_cpu_ids_of(config)),
       timers_(make_timers(parts.clock, gic_, config.cpu_num)),
       sysregs_(gic_, timers_),
       uart_(parts.console) {}
 
 Result<> Aarch64Board::build(Hardware& hardware) {
-  const std::vector<std::uint64_t> affinities = affinities_of(config_);
+  const std::vector<std::uint64_t> affinities = phys_cpu_ids_of(config_);
   std::vector<CpuSetup> setups;
   for (std::uint32_t cpu = 0; cpu < config_.cpu_num; ++cpu) {
     constexpr std::uint64_t kRes1 = bit(31);

@@ -27,9 +27,6 @@ struct MemoryMap {
 /// GpptRedistributor entry moves ours.
 [[nodiscard]] MemoryMap memory_map_of(const VmConfig& config);
 
-/// MPIDR affinity of each vCPU: `phys_cpu_ids`, else 0, 1, 2, ...
-[[nodiscard]] std::vector<std::uint64_t> affinities_of(const VmConfig& config);
-
 class Aarch64Board final : public Board {
  public:
   /// The parts outlive the board. Errors are those of the hardware and of the buses.

@@ -39,7 +39,7 @@ void add_memory(FdtBuilder& fdt, const VmConfig& config) {
 // A CPU's reg is its affinity in two cells: Aff3, then Aff2-0.
 void add_cpus(FdtBuilder& fdt, const VmConfig& config) {
   fdt.begin("cpus").cells("#address-cells", {2}).cells("#size-cells", {0});
-  for (const std::uint64_t affinity : affinities_of(config)) {
+  for (const std::uint64_t affinity : phys_cpu_ids_of(config)) {
     fdt.begin(fmt::format("cpu@{:x}", affinity))
         .string("device_type", "cpu")
         .string("compatible", "arm,cortex-a57")

@@ -74,11 +74,10 @@ void check_device(const EmuDeviceConfig& device, std::vector<std::string>& probl
 }
 
 void RiscvArchitecture::check(const VmConfig& config, std::vector<std::string>& problems) const {
-  for (std::size_t vcpu = 0; vcpu < config.phys_cpu_ids.size(); ++vcpu) {
-    if (config.phys_cpu_ids[vcpu] == vcpu) continue;
-    problems.push_back(
-        fmt::format("base.phys_cpu_ids: vcpu {} has hart id {}; on riscv64 hart ids are vcpu ids",
-                    vcpu, config.phys_cpu_ids[vcpu]));
+  for (const std::uint64_t id : config.phys_cpu_ids) {
+    if (id <= Sbi::kHighestHartId) continue;
+    problems.push_back(fmt::format("base.phys_cpu_ids: {:#x} is not a hart id; give 0x0 to {:#x}",
+                                   id, Sbi::kHighestHartId));
   }
   for (const EmuDeviceConfig& device : config.emu_devices) check_device(device, problems);
   const unsigned bits = page_table_format().address_bits();

@@ -45,7 +45,8 @@ Result<> RiscvBoard::plug_devices() {
                                                             .memory = parts_.memory,
                                                             .sbi = sbi_,
                                                             .plic = *plic_,
-                                                            .finisher = *finisher_}));
+                                                            .finisher = *finisher_,
+                                                            .hart_id = id(hart)}));
   }
   return {};
 }

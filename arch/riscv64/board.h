@@ -63,6 +63,9 @@ class RiscvBoard final : public Board, SbiHarts {
 
   // SbiHarts.
   [[nodiscard]] unsigned count() const override { return static_cast<unsigned>(vcpus_.size()); }
+  [[nodiscard]] std::uint64_t id(unsigned hart) const override {
+    return phys_cpu_id_of(config_, hart);
+  }
   [[nodiscard]] HartState state(unsigned hart) const override { return vcpus_[hart]->state(); }
   void set_state(unsigned hart, HartState state) override { vcpus_[hart]->set_state(state); }
   void set_timer(unsigned hart, std::uint64_t ticks) override { vcpus_[hart]->set_timer(ticks); }

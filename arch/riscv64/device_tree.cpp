@@ -12,7 +12,7 @@
 namespace retrap::riscv64 {
 namespace {
 
-/// Phandles: the interrupt controller of hart n is n + 1.
+/// Phandles: the interrupt controller of vCPU n is n + 1.
 constexpr std::uint32_t kPlicPhandle = 0x100;
 
 /// A seed that is the guest's, and the same in every run of this VM.
@@ -53,10 +53,11 @@ void add_cpus(FdtBuilder& tree, const VmConfig& config) {
       .cells("#address-cells", {1})
       .cells("#size-cells", {0})
       .cells("timebase-frequency", {kTimebaseHz});
-  for (std::uint32_t hart = 0; hart < config.cpu_num; ++hart) {
-    tree.begin(fmt::format("cpu@{:x}", hart))
+  for (std::uint32_t vcpu = 0; vcpu < config.cpu_num; ++vcpu) {
+    const auto hart_id = static_cast<std::uint32_t>(phys_cpu_id_of(config, vcpu));
+    tree.begin(fmt::format("cpu@{:x}", hart_id))
         .string("device_type", "cpu")
-        .cells("reg", {hart})
+        .cells("reg", {hart_id})
         .string("status", "okay")
         .string("compatible", "riscv")
         .string("riscv,isa", "rv64imafdc_zicntr_zicsr_zifencei")
@@ -68,7 +69,7 @@ void add_cpus(FdtBuilder& tree, const VmConfig& config) {
         .cells("#interrupt-cells", {1})
         .empty("interrupt-controller")
         .string("compatible", "riscv,cpu-intc")
-        .cells("phandle", {hart + 1})
+        .cells("phandle", {vcpu + 1})
         .end()
         .end();
   }
@@ -77,8 +78,8 @@ void add_cpus(FdtBuilder& tree, const VmConfig& config) {
 
 void add_plic(FdtBuilder& tree, const VmConfig& config) {
   std::vector<std::uint32_t> contexts;
-  for (std::uint32_t hart = 0; hart < config.cpu_num; ++hart) {
-    contexts.push_back(hart + 1);
+  for (std::uint32_t vcpu = 0; vcpu < config.cpu_num; ++vcpu) {
+    contexts.push_back(vcpu + 1);
     contexts.push_back(kSupervisorExternal);
   }
   tree.begin("plic@c000000")

@@ -2,6 +2,7 @@
 #include "arch/riscv64/sbi.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "vmm/base/bits.h"
 
@@ -21,6 +22,12 @@ constexpr std::uint64_t kAllHarts = ~std::uint64_t{0};
 /// [start, start + size) does not wrap; size -1, or both zero, means every address.
 bool is_fence_range(std::uint64_t start, std::uint64_t size) {
   return size == kAllHarts || checked_add(start, size).has_value();
+}
+
+/// Calls `action` for every hart of a set.
+template <class Action>
+void for_harts(std::uint64_t harts, Action action) {
+  for (; harts != 0; harts &= harts - 1) action(static_cast<unsigned>(std::countr_zero(harts)));
 }
 
 }  // namespace
@@ -56,38 +63,64 @@ SbiOutcome Sbi::call(unsigned hart, const SbiCall& call) {
   return (this->*extension->handle)(hart, call);
 }
 
+Sbi::HartSet Sbi::all_harts() const {
+  return low_bits(harts_.count());
+}
+
+std::optional<unsigned> Sbi::hart_with(std::uint64_t id) const {
+  for (unsigned hart = 0; hart < harts_.count(); ++hart) {
+    if (harts_.id(hart) == id) return hart;
+  }
+  return std::nullopt;
+}
+
+std::optional<Sbi::HartSet> Sbi::harts_of(std::uint64_t mask, std::uint64_t base) const {
+  if (base == kAllHarts) return all_harts();
+  HartSet found = 0;
+  for (unsigned hart = 0; hart < harts_.count(); ++hart) {
+    const std::uint64_t place = harts_.id(hart) - base;  // wraps below the base
+    if (place >= 64 || !has_bit(mask, static_cast<unsigned>(place))) continue;
+    found |= bit(hart);
+    mask &= ~bit(static_cast<unsigned>(place));
+  }
+  if (mask != 0) return std::nullopt;
+  return found;
+}
+
 /// Calls `action` for every hart of the mask; false, and nothing done, where one does not exist.
 template <class Action>
 bool Sbi::for_each_hart(std::uint64_t mask, std::uint64_t base, Action action) {
-  const std::uint64_t count = harts_.count();
-  if (base == kAllHarts) {
-    mask = low_bits(static_cast<unsigned>(count));
-    base = 0;
-  }
-  if (mask != 0 && base >= count) return false;
-  if (mask != 0 && (mask & ~low_bits(static_cast<unsigned>(count - base))) != 0) return false;
-  for (unsigned i = 0; i < 64; ++i) {
-    if (has_bit(mask, i)) action(static_cast<unsigned>(base) + i);
-  }
-  return true;
+  const auto harts = harts_of(mask, base);
+  if (harts) for_harts(*harts, action);
+  return harts.has_value();
 }
 
 bool Sbi::is_ram(std::uint64_t address, std::uint64_t bytes) const {
   return memory_.find(GuestPhys(address), bytes) != nullptr;
 }
 
-// "Legacy Extensions". The hart masks of these are in memory, at a virtual address.
+tl::expected<Sbi::HartSet, SbiError> Sbi::legacy_harts(unsigned hart, std::uint64_t at) const {
+  std::uint64_t highest = 0;
+  for (unsigned i = 0; i < harts_.count(); ++i) highest = std::max(highest, harts_.id(i));
+  HartSet all = 0;
+  for (std::uint64_t base = 0; base <= highest; base += 64) {
+    const auto mask = harts_.load(hart, at + base / 8);
+    if (!mask) return tl::unexpected(SbiError::InvalidAddress);
+    const auto harts = harts_of(*mask, base);
+    if (!harts) return tl::unexpected(SbiError::InvalidParam);
+    all |= *harts;
+  }
+  return all;
+}
+
+// "Legacy Extensions". The hart masks of these are in memory, at a virtual address; no address
+// means everybody.
 SbiOutcome Sbi::legacy(unsigned hart, const SbiCall& call) {
   const auto with_mask = [&](auto action) -> SbiOutcome {
-    std::uint64_t mask = low_bits(harts_.count());
-    if (call.args[0] != 0) {
-      const auto loaded = harts_.load(hart, call.args[0]);
-      if (!loaded) return legacy_answer(static_cast<std::int64_t>(SbiError::InvalidAddress));
-      mask = *loaded;
-    }
-    if (!for_each_hart(mask, 0, action)) {
-      return legacy_answer(static_cast<std::int64_t>(SbiError::InvalidParam));
-    }
+    const std::uint64_t at = call.args[0];
+    const auto harts = at == 0 ? all_harts() : legacy_harts(hart, at);
+    if (!harts) return legacy_answer(static_cast<std::int64_t>(harts.error()));
+    for_harts(*harts, action);
     return legacy_answer(0);
   };
   switch (call.extension) {
@@ -156,9 +189,10 @@ SbiOutcome Sbi::hsm(unsigned hart, const SbiCall& call) {
     case 0: return hart_start(call);
     case 1: harts_.set_state(hart, HartState::Stopped); return exits::CpuDown{.state = 0};
     case 2:
-      if (call.args[0] >= harts_.count()) return answer(SbiError::InvalidParam);
-      return answer(SbiError::Success,
-                    static_cast<std::uint64_t>(harts_.state(static_cast<unsigned>(call.args[0]))));
+      if (const auto target = hart_with(call.args[0])) {
+        return answer(SbiError::Success, static_cast<std::uint64_t>(harts_.state(*target)));
+      }
+      return answer(SbiError::InvalidParam);
     case 3: {
       const SbiOutcome outcome = hart_suspend(call);
       if (std::holds_alternative<SbiSuspend>(outcome)) {
@@ -172,9 +206,9 @@ SbiOutcome Sbi::hsm(unsigned hart, const SbiCall& call) {
 
 SbiOutcome Sbi::hart_start(const SbiCall& call) {
   const auto [target, address, opaque, unused3, unused4, unused5] = call.args;
-  if (target >= harts_.count()) return answer(SbiError::InvalidParam);
-  const auto hart = static_cast<unsigned>(target);
-  if (harts_.state(hart) != HartState::Stopped) return answer(SbiError::AlreadyAvailable);
+  const auto hart = hart_with(target);
+  if (!hart) return answer(SbiError::InvalidParam);
+  if (harts_.state(*hart) != HartState::Stopped) return answer(SbiError::AlreadyAvailable);
   if (!is_aligned(address, 2) || !is_ram(address, 2)) return answer(SbiError::InvalidAddress);
   return exits::CpuUp{.target_cpu = target, .entry_point = GuestPhys(address), .arg = opaque};
 }

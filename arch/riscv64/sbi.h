@@ -59,11 +59,15 @@ enum class HartState : std::uint8_t {
   ResumePending = 6,
 };
 
-/// What the firmware needs from the harts of its VM; `hart` is below count().
+/// What the firmware needs from the harts of its VM. `hart` is a vCPU number, below count(); the
+/// guest knows the hart by its id.
 class SbiHarts {
  public:
   virtual ~SbiHarts() = default;
+  /// At most 64.
   [[nodiscard]] virtual unsigned count() const = 0;
+  /// At most Sbi::kHighestHartId, and another for every hart.
+  [[nodiscard]] virtual std::uint64_t id(unsigned hart) const = 0;
   [[nodiscard]] virtual HartState state(unsigned hart) const = 0;
   virtual void set_state(unsigned hart, HartState state) = 0;
   /// Arms the timer at `ticks` of the time CSR; the timer interrupt goes away until then.
@@ -111,6 +115,8 @@ class Sbi {
   static constexpr std::uint64_t kImplementationVersion = 1;
   /// Bytes that one DBCN write prints at most: the call may be short, the guest goes on from there.
   static constexpr std::uint64_t kConsoleLimit = 4096;
+  /// The legacy calls take a mask of all hart ids, in memory: this is 512 bytes of it.
+  static constexpr std::uint64_t kHighestHartId = 4095;
 
   /// All outlive this.
   Sbi(SbiHarts& harts, AddressSpace& memory, ConsoleSink& console)
@@ -136,6 +142,14 @@ class Sbi {
   SbiOutcome hart_suspend(const SbiCall& call);
   SbiOutcome console_write(const SbiCall& call);
   [[nodiscard]] bool is_ram(std::uint64_t address, std::uint64_t bytes) const;
+  /// Vcpu numbers, a bit each.
+  using HartSet = std::uint64_t;
+  [[nodiscard]] HartSet all_harts() const;
+  [[nodiscard]] std::optional<unsigned> hart_with(std::uint64_t id) const;
+  /// The harts of a mask whose bit 0 is the hart with id `base`; nothing where a bit is no hart's.
+  [[nodiscard]] std::optional<HartSet> harts_of(std::uint64_t mask, std::uint64_t base) const;
+  /// Those of the mask that a legacy call has at virtual address `at` of `hart`.
+  [[nodiscard]] tl::expected<HartSet, SbiError> legacy_harts(unsigned hart, std::uint64_t at) const;
   template <class Action>
   bool for_each_hart(std::uint64_t mask, std::uint64_t base, Action action);
 

@@ -58,6 +58,7 @@ struct MemoryTables {
 
 Vcpu::Vcpu(unsigned hart, const VcpuParts& parts)
     : hart_(hart),
+      hart_id_(parts.hart_id),
       cpu_(parts.cpu),
       clock_(parts.clock),
       memory_(parts.memory),
@@ -375,7 +376,7 @@ void Vcpu::set_entry(GuestPhys entry, std::uint64_t arg) {
   resume_.reset();
   crash_.reset();
   cpu_.set_pc(entry.raw());
-  cpu_.set_x(kA0, hart_);
+  cpu_.set_x(kA0, hart_id_);
   cpu_.set_x(kA1, arg);
   state_ = HartState::Started;
 }

@@ -23,6 +23,7 @@ struct VcpuParts {
   Sbi& sbi;
   const Plic& plic;
   TestFinisher& finisher;
+  std::uint64_t hart_id;  ///< what the guest calls it
 };
 
 /// ecall is answered by the firmware of the VM (or is a Hypercall); guest-page faults are nested
@@ -30,7 +31,7 @@ struct VcpuParts {
 /// system-register bus; every other CSR and instruction that traps is illegal to the guest.
 class Vcpu final : public ArchVcpu, AlarmSink {
  public:
-  /// `hart` is the vCPU's id and its hart id.
+  /// `hart` is the vCPU's number: its context of the PLIC, and what the firmware calls it.
   Vcpu(unsigned hart, const VcpuParts& parts);
   ~Vcpu() override;
   Vcpu(const Vcpu&) = delete;
@@ -106,6 +107,7 @@ class Vcpu final : public ArchVcpu, AlarmSink {
   [[nodiscard]] ExitReason illegal_instruction(std::uint32_t word);
 
   unsigned hart_;
+  std::uint64_t hart_id_;
   Cpu& cpu_;
   Clock& clock_;
   AddressSpace& memory_;

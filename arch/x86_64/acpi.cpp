@@ -99,13 +99,13 @@ std::vector<std::byte> make_fadt(std::uint64_t facs, std::uint64_t dsdt) {
 }
 
 /// 5.2.12, Multiple APIC Description Table.
-std::vector<std::byte> make_madt(std::uint32_t cpus) {
+std::vector<std::byte> make_madt(const std::vector<std::uint64_t>& apic_ids) {
   constexpr std::uint32_t kPcAtCompatible = 1;
   constexpr std::uint16_t kLevelHigh = 0xd;
   Table table;
   table.header("APIC", 3).word(apic::kBaseAddress).word(kPcAtCompatible);
-  for (std::uint32_t id = 0; id < cpus; ++id) {
-    table.byte(0).byte(8).byte(id).byte(id).word(1);  // local APIC, enabled
+  for (std::size_t uid = 0; uid < apic_ids.size(); ++uid) {
+    table.byte(0).byte(8).byte(uid).byte(apic_ids[uid]).word(1);  // local APIC, enabled
   }
   table.byte(1).byte(12).byte(0).byte(0).word(IoApic::kBaseAddress).word(0);
   table.byte(2).byte(10).byte(0).byte(0).word(2).half(0);  // IRQ 0 is on pin 2
@@ -134,7 +134,8 @@ std::vector<std::byte> make_rsdp(std::uint64_t xsdt) {
 
 }  // namespace
 
-std::vector<std::byte> make_acpi_tables(GuestPhys base, std::uint32_t cpus) {
+std::vector<std::byte> make_acpi_tables(GuestPhys base,
+                                        const std::vector<std::uint64_t>& apic_ids) {
   constexpr std::size_t kAlignment = 64;  // of the FACS; the others need less
   std::vector<std::byte> all(kAlignment);
   const auto place = [&](const std::vector<std::byte>& table) {
@@ -146,7 +147,7 @@ std::vector<std::byte> make_acpi_tables(GuestPhys base, std::uint32_t cpus) {
   const std::uint64_t dsdt = place(make_dsdt());
   const std::uint64_t facs = place(make_facs());
   const std::uint64_t fadt = place(make_fadt(facs, dsdt));
-  const std::uint64_t madt = place(make_madt(cpus));
+  const std::uint64_t madt = place(make_madt(apic_ids));
   const std::uint64_t xsdt = place(make_xsdt(fadt, madt));
   const std::vector<std::byte> rsdp = make_rsdp(xsdt);
   RETRAP_CHECK(rsdp.size() <= kAlignment, "the RSDP comes first");

@@ -78,6 +78,11 @@ void check_device(const EmuDeviceConfig& device, std::vector<std::string>& probl
 }
 
 void PcArchitecture::check(const VmConfig& config, std::vector<std::string>& problems) const {
+  for (const std::uint64_t id : config.phys_cpu_ids) {
+    if (id <= Lapic::kHighestId) continue;
+    problems.push_back(fmt::format("base.phys_cpu_ids: {:#x} is not an APIC id; give 0x0 to {:#x}",
+                                   id, Lapic::kHighestId));
+  }
   for (const EmuDeviceConfig& device : config.emu_devices) check_device(device, problems);
   if (config.dtb_path) {
     problems.emplace_back("kernel.dtb_path: x86_64 guests take no device tree");

@@ -9,7 +9,7 @@ namespace retrap::x86_64 {
 PcBoard::PcBoard(const VmConfig& config, VmParts parts, std::unique_ptr<CpuSet> cpus)
     : config_(config),
       parts_(parts),
-      interrupts_(config.cpu_num),
+      interrupts_(phys_cpu_ids_of(config)),
       com1_(parts.console, {.out2_gates_interrupt = true}),
       debug_port_(parts.console),
       cpus_(std::move(cpus)) {

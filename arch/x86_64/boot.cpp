@@ -156,7 +156,7 @@ Result<> BootLoader::load_ramdisk(std::span<const std::byte> bytes) {
 
 Result<> BootLoader::write_acpi() {
   const GuestPhys base(acpi::kTablesBase);
-  const std::vector<std::byte> tables = make_acpi_tables(base, config_.cpu_num);
+  const std::vector<std::byte> tables = make_acpi_tables(base, phys_cpu_ids_of(config_));
   // A small guest may have no RAM there: it does without.
   if (memory_.find(base, tables.size()) == nullptr) return {};
   return load_at("the ACPI tables", base.raw(), tables);

@@ -56,12 +56,13 @@ constexpr std::uint32_t text(std::string_view string, std::size_t at) {
 
 CpuidResult features(const CpuidContext& context) {
   constexpr std::uint32_t kClflush64 = 8U << 8;
+  const std::uint32_t addressable = context.highest_apic_id + 1;
   CpuidResult result{.eax = cpu_model::kSignature,
-                     .ebx = kClflush64 | (context.cpu_count & 0xff) << 16 | context.apic_id << 24,
+                     .ebx = kClflush64 | (addressable & 0xff) << 16 | context.apic_id << 24,
                      .ecx = mask(kLeaf1Ecx),
                      .edx = mask(kLeaf1Edx)};
   if (context.apic_enabled) result.edx |= 1U << kApicBit;
-  if (context.cpu_count > 1) result.edx |= 1U << kHttBit;
+  if (addressable > 1) result.edx |= 1U << kHttBit;
   return result;
 }
 
@@ -69,7 +70,7 @@ CpuidResult features(const CpuidContext& context) {
 CpuidResult topology(std::uint32_t level, const CpuidContext& context) {
   constexpr std::uint32_t kThreads = 1U << 8;
   constexpr std::uint32_t kCores = 2U << 8;
-  const auto shift = static_cast<std::uint32_t>(std::bit_width(context.cpu_count - 1));
+  const auto shift = static_cast<std::uint32_t>(std::bit_width(context.highest_apic_id));
   if (level == 0) return {.eax = 0, .ebx = 1, .ecx = kThreads, .edx = context.apic_id};
   if (level == 1) {
     return {.eax = shift, .ebx = context.cpu_count, .ecx = kCores | 1, .edx = context.apic_id};

@@ -19,6 +19,7 @@ struct CpuidResult {
 struct CpuidContext {
   std::uint32_t apic_id = 0;
   std::uint32_t cpu_count = 1;
+  std::uint32_t highest_apic_id = 0;  ///< of all CPUs: the package has ids up to it
   bool apic_enabled = true;
 };
 

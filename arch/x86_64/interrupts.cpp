@@ -12,7 +12,8 @@ constexpr std::uint64_t kFirstVector = 16;
 
 }  // namespace
 
-Interrupts::Interrupts(std::uint32_t cpus) : apics_(cpus), ioapic_(apics_) {
+Interrupts::Interrupts(const std::vector<std::uint64_t>& apic_ids)
+    : apics_(apic_ids), ioapic_(apics_) {
   apics_.set_eoi_listener(&ioapic_);
 }
 

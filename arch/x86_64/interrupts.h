@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "arch/x86_64/ioapic.h"
 #include "arch/x86_64/local_apics.h"
@@ -16,7 +17,8 @@ namespace retrap::x86_64 {
 /// IO-APIC has on pin 2 (the MADT says so); line 2 is the cascade, which nobody can use.
 class Interrupts final : public InterruptController {
  public:
-  explicit Interrupts(std::uint32_t cpus);
+  /// The APIC ids of the CPUs, as LocalApics takes them.
+  explicit Interrupts(const std::vector<std::uint64_t>& apic_ids);
   Interrupts(const Interrupts&) = delete;
   Interrupts& operator=(const Interrupts&) = delete;
 

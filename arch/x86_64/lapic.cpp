@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "vmm/base/bits.h"
+#include "vmm/base/check.h"
 
 namespace retrap::x86_64 {
 namespace {
@@ -68,14 +69,15 @@ void VectorSet::digest(Digest& into) const {
   }
 }
 
-Lapic::Lapic(std::uint32_t id)
-    : id_(id), base_(apic::kBaseAddress | apic::kBaseEnable | (id == 0 ? apic::kBaseBsp : 0)) {
+Lapic::Lapic(std::uint32_t id, bool boots)
+    : id_(id), base_(apic::kBaseAddress | apic::kBaseEnable | (boots ? apic::kBaseBsp : 0)) {
+  RETRAP_CHECK(id <= kHighestId, "the configuration has been checked");
   lvt_.fill(kLvtMasked);
 }
 
 void Lapic::init() {
   const std::uint64_t base = base_;
-  *this = Lapic(id_);
+  *this = Lapic(id_, (base & apic::kBaseBsp) != 0);
   base_ = base;
 }
 

@@ -86,7 +86,11 @@ class Lapic {
   /// The crystal that the timer counts: 25 MHz (CPUID leaf 0x15).
   static constexpr std::uint64_t kTickNs = 40;
 
-  explicit Lapic(std::uint32_t id);
+  /// An APIC id of 0xff is everybody's (11.6.2.1), and no CPU's.
+  static constexpr std::uint32_t kHighestId = 0xfe;
+
+  /// Requires id <= kHighestId. `boots`: IA32_APIC_BASE says that the CPU is the one that boots.
+  Lapic(std::uint32_t id, bool boots);
 
   /// INIT: everything but the id and IA32_APIC_BASE is as after power-on (11.4.7.3).
   void init();

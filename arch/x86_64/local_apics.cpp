@@ -35,15 +35,18 @@ constexpr std::uint64_t x2_writable(std::uint32_t offset) {
 
 }  // namespace
 
-LocalApics::LocalApics(std::uint32_t count) {
-  for (std::uint32_t id = 0; id < count; ++id) apics_.emplace_back(id);
+LocalApics::LocalApics(const std::vector<std::uint64_t>& ids) {
+  for (const std::uint64_t id : ids) {
+    apics_.emplace_back(static_cast<std::uint32_t>(id), apics_.empty());
+    highest_id_ = std::max(highest_id_, apics_.back().id());
+  }
   LocalApics::reset();
 }
 
 void LocalApics::reset() {
-  for (std::uint32_t id = 0; id < count(); ++id) apics_[id] = Lapic(id);
+  for (std::uint32_t cpu = 0; cpu < count(); ++cpu) apics_[cpu] = Lapic(apics_[cpu].id(), cpu == 0);
   signals_.assign(apics_.size(), {});
-  for (std::size_t id = 1; id < signals_.size(); ++id) signals_[id].waits_for_startup = true;
+  for (std::size_t cpu = 1; cpu < signals_.size(); ++cpu) signals_[cpu].waits_for_startup = true;
   startups_.clear();
   // The boot processor runs firmware first, which leaves the 8259A wired through.
   apics_.front().set_virtual_wire();
@@ -157,7 +160,7 @@ bool LocalApics::deliver(const ApicMessage& message) {
 }
 
 bool LocalApics::deliver_lowest_priority(const ApicMessage& message) {
-  // The lowest processor priority, and of equal ones the lowest id (the arbitration is the
+  // The lowest processor priority, and of equal ones the first vCPU (the arbitration is the
   // model's).
   std::optional<std::uint32_t> best;
   for (std::uint32_t cpu = 0; cpu < count(); ++cpu) {

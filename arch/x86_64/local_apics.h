@@ -20,7 +20,7 @@ struct CpuSignals {
   VectorSet injected;  ///< by the embedder while the APIC is off: as from an 8259A
 };
 
-/// A SIPI that starts CPU `target` at `vector` * 4 KiB.
+/// A SIPI that starts CPU `target` (a vCPU number) at `vector` * 4 KiB.
 struct Startup {
   std::uint32_t target;
   std::uint8_t vector;
@@ -28,11 +28,13 @@ struct Startup {
 
 /// The xAPIC page at 0xfee00000 (banked by vCPU), the x2APIC registers, INIT, SIPI and NMI.
 ///
-/// APIC ids are vCPU numbers. Registers are 32 bits wide at multiples of 16; other accesses are
-/// refused (Intel SDM volume 3, 11.4.1.2 calls them undefined).
+/// CPUs go by their vCPU numbers; messages find them by the APIC ids that they are given. Registers
+/// are 32 bits wide at multiples of 16; other accesses are refused (Intel SDM volume 3, 11.4.1.2
+/// calls them undefined).
 class LocalApics final : public Device, public ApicBus {
  public:
-  explicit LocalApics(std::uint32_t count);
+  /// An APIC id for each CPU, all different, none above Lapic::kHighestId. The first one boots.
+  explicit LocalApics(const std::vector<std::uint64_t>& ids);
 
   /// Level-triggered EOIs go there (null: nowhere; else outlives this).
   void set_eoi_listener(EoiListener* listener) { eoi_listener_ = listener; }
@@ -59,6 +61,7 @@ class LocalApics final : public Device, public ApicBus {
   [[nodiscard]] CpuSignals& signals(std::uint32_t cpu) { return signals_[cpu]; }
   [[nodiscard]] const CpuSignals& signals(std::uint32_t cpu) const { return signals_[cpu]; }
   [[nodiscard]] std::uint32_t count() const { return static_cast<std::uint32_t>(apics_.size()); }
+  [[nodiscard]] std::uint32_t highest_id() const { return highest_id_; }
 
   /// The next CPU that a SIPI starts, or nothing.
   [[nodiscard]] std::optional<Startup> take_startup();
@@ -72,6 +75,7 @@ class LocalApics final : public Device, public ApicBus {
   void end_of_interrupt(std::uint32_t cpu);
 
   std::vector<Lapic> apics_;
+  std::uint32_t highest_id_ = 0;
   std::vector<CpuSignals> signals_;
   std::vector<Startup> startups_;
   EoiListener* eoi_listener_ = nullptr;

@@ -109,7 +109,8 @@ Vcpu::Handled Vcpu::before_entry() {
   if (apics.has_startup()) {
     const auto startup = apics.take_startup();
     const GuestPhys entry(std::uint64_t{startup->vector} * kSipiPage);
-    return exits::CpuUp{.target_cpu = startup->target, .entry_point = entry, .arg = 0};
+    return exits::CpuUp{
+        .target_cpu = apics.apic(startup->target).id(), .entry_point = entry, .arg = 0};
   }
   CpuSignals& signals = apics.signals(number());
   if (!signals.init) return std::nullopt;

@@ -36,10 +36,12 @@ Vcpu::Handled Vcpu::fault(const Event& event) {
 Vcpu::Handled Vcpu::on_cpuid(const RawExit& exit) {
   Cpu& cpu = parts_.cpu;
   const LocalApics& apics = parts_.interrupts.apics();
+  const Lapic& own = apics.apic(number());
   const CpuidResult result = cpuid(low32(cpu.gpr(Gpr::Rax)), low32(cpu.gpr(Gpr::Rcx)),
-                                   {.apic_id = number(),
+                                   {.apic_id = own.id(),
                                     .cpu_count = apics.count(),
-                                    .apic_enabled = apics.apic(number()).is_enabled()});
+                                    .highest_apic_id = apics.highest_id(),
+                                    .apic_enabled = own.is_enabled()});
   cpu.set_gpr(Gpr::Rax, result.eax);
   cpu.set_gpr(Gpr::Rbx, result.ebx);
   cpu.set_gpr(Gpr::Rcx, result.ecx);

@@ -66,6 +66,18 @@ TEST_F(ABoard, EntersARawImageWhereItWasLoaded) {
   EXPECT_EQ(host_.space.load<std::uint8_t>(GuestPhys(Host::kRam + 0x1000)), 0x5a);
 }
 
+TEST_F(ABoard, TellsEachHartItsId) {
+  config_.cpu_num = 2;
+  config_.phys_cpu_ids = {5, 0};
+  config_.kernel_load_addr = Host::kRam;
+
+  ASSERT_THAT(load(raw_kernel()), Succeeds());
+  board_->vcpu(VcpuId{1}).set_entry(GuestPhys(Host::kRam), 7);
+
+  EXPECT_EQ(cpu().xs[10], 5u);
+  EXPECT_EQ(hardware_.made->cpus[1]->xs[10], 0u);
+}
+
 TEST_F(ABoard, PutsTheDeviceTreeAtTheEndOfRam) {
   config_.kernel_load_addr = Host::kRam;
   ASSERT_THAT(load(raw_kernel()), Succeeds());
@@ -220,6 +232,23 @@ TEST(DeviceTree, DescribesEveryHart) {
   EXPECT_EQ(size, 3 * 8);
 }
 
+TEST(DeviceTree, NamesHartsByTheirIdsAndContextsByTheirVcpus) {
+  VmConfig config;
+  config.cpu_num = 2;
+  config.phys_cpu_ids = {0xfff, 0};
+  const auto tree = device_tree(config, std::nullopt);
+  const auto cells = [&](const char* path, const char* name) {
+    const auto* const data = static_cast<const fdt32_t*>(
+        fdt_getprop(tree.data(), fdt_path_offset(tree.data(), path), name, nullptr));
+    return data == nullptr ? ~0u : fdt32_to_cpu(*data);
+  };
+  EXPECT_EQ(cells("/cpus/cpu@fff", "reg"), 0xfffu);
+  EXPECT_EQ(cells("/cpus/cpu@0", "reg"), 0u);
+  EXPECT_EQ(cells("/cpus/cpu@fff/interrupt-controller", "phandle"), 1u);
+  EXPECT_EQ(cells("/cpus/cpu@0/interrupt-controller", "phandle"), 2u);
+  EXPECT_EQ(cells("/soc/plic@c000000", "interrupts-extended"), 1u) << "context 0 is vCPU 0's";
+}
+
 TEST(DeviceTree, IsTheSameInEveryRun) {
   VmConfig config;
   EXPECT_EQ(device_tree(config, std::nullopt), device_tree(config, std::nullopt));
@@ -284,7 +313,7 @@ TEST_F(TheArchitecture, D4_RefusesLengthsAndSourcesThatItsDevicesDoNotHave) {
 
 TEST_F(TheArchitecture, RefusesWhatItCannotDo) {
   VmConfig config = architecture_->default_config(1u << 20);
-  config.phys_cpu_ids = {3};
+  config.phys_cpu_ids = {4096};
   config.memory_regions.push_back({.gpa = 1ull << 41, .size = 0x1000});
   config.memory_regions.push_back({.gpa = ~0xfffull, .size = 0x2000});
   config.emu_devices = {
@@ -294,7 +323,8 @@ TEST_F(TheArchitecture, RefusesWhatItCannotDo) {
   const auto problems = problems_of(config);
 
   ASSERT_EQ(problems.size(), 5u);
-  EXPECT_THAT(problems[0], ::testing::HasSubstr("hart id 3"));
+  EXPECT_THAT(problems[0],
+              ::testing::HasSubstr("phys_cpu_ids: 0x1000 is not a hart id; give 0x0 to 0xfff"));
   EXPECT_THAT(problems[1], ::testing::HasSubstr("0xc000000"));
   EXPECT_THAT(problems[2], ::testing::HasSubstr("riscv64 lacks"));
   EXPECT_THAT(problems[3], ::testing::HasSubstr("41 bits"));

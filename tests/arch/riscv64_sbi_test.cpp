@@ -15,6 +15,7 @@ namespace {
 class Harts final : public SbiHarts {
  public:
   unsigned count() const override { return 4; }
+  std::uint64_t id(unsigned hart) const override { return ids[hart]; }
   HartState state(unsigned hart) const override { return states[hart]; }
   void set_state(unsigned hart, HartState state) override { states[hart] = state; }
   void set_timer(unsigned hart, std::uint64_t ticks) override { timers[hart] = ticks; }
@@ -25,6 +26,7 @@ class Harts final : public SbiHarts {
     return found == memory.end() ? std::nullopt : std::optional(found->second);
   }
 
+  std::array<std::uint64_t, 4> ids = {0, 1, 2, 3};
   std::array<HartState, 4> states = {HartState::Started, HartState::Stopped, HartState::Stopped,
                                      HartState::Started};
   std::map<unsigned, std::uint64_t> timers;
@@ -119,6 +121,52 @@ TEST_F(Firmware, K5InterruptsNobodyWhereAHartOfTheMaskIsNotThere) {
   }
   EXPECT_TRUE(harts_.software.empty());
   EXPECT_TRUE(harts_.fenced.empty());
+}
+
+TEST_F(Firmware, KnowsHartsByTheirIds) {
+  harts_.ids = {1, 0, 70, 4095};
+
+  EXPECT_EQ(call(eid::kIpi, 0, {0b1, 1}), answer(SbiError::Success));
+  EXPECT_EQ(call(eid::kIpi, 0, {bit(62) | bit(6), 64}), answer(SbiError::InvalidParam));
+  EXPECT_EQ(call(eid::kIpi, 0, {bit(6), 64}), answer(SbiError::Success));
+  EXPECT_EQ(call(eid::kIpi, 0, {bit(63), 4032}), answer(SbiError::Success));
+  EXPECT_EQ(harts_.software, (std::map<unsigned, bool>{{0, true}, {2, true}, {3, true}}));
+
+  EXPECT_EQ(call(eid::kRfence, 1, {0b11, 0}), answer(SbiError::Success));
+  EXPECT_EQ(harts_.fenced, (std::vector<unsigned>{0, 1}));
+  EXPECT_EQ(call(eid::kRfence, 1, {0, kAll}), answer(SbiError::Success));
+  EXPECT_EQ(harts_.fenced.size(), 6u);
+  EXPECT_EQ(call(eid::kRfence, 1, {0b100, 0}), answer(SbiError::InvalidParam));
+}
+
+TEST_F(Firmware, StartsAndLooksAtHartsByTheirIds) {
+  harts_.ids = {1, 0, 70, 4095};
+
+  EXPECT_EQ(call(eid::kHsm, 0, {70, test::Host::kRam, 42}),
+            SbiOutcome(exits::CpuUp{
+                .target_cpu = 70, .entry_point = GuestPhys(test::Host::kRam), .arg = 42}));
+  EXPECT_EQ(call(eid::kHsm, 0, {2, test::Host::kRam}), answer(SbiError::InvalidParam));
+  EXPECT_EQ(call(eid::kHsm, 0, {4095, test::Host::kRam}), answer(SbiError::AlreadyAvailable));
+  EXPECT_EQ(call(eid::kHsm, 2, {1}), answer(SbiError::Success, 0)) << "vCPU 0 has started";
+  EXPECT_EQ(call(eid::kHsm, 2, {0}), answer(SbiError::Success, 1)) << "vCPU 1 has not";
+  EXPECT_EQ(call(eid::kHsm, 2, {3}), answer(SbiError::InvalidParam));
+}
+
+TEST_F(Firmware, ReadsAsMuchOfALegacyMaskAsItHasHartIds) {
+  harts_.ids = {1, 0, 70, 128};
+  harts_.memory = {{0x1000, 0b10}, {0x1008, bit(6)}};
+  EXPECT_EQ(call(eid::kLegacySendIpi, 0, {0x1000}),
+            legacy(static_cast<std::int64_t>(SbiError::InvalidAddress)));
+  EXPECT_TRUE(harts_.software.empty());
+
+  harts_.memory[0x1010] = 0b10;
+  EXPECT_EQ(call(eid::kLegacySendIpi, 0, {0x1000}),
+            legacy(static_cast<std::int64_t>(SbiError::InvalidParam)));
+  EXPECT_TRUE(harts_.software.empty());
+
+  harts_.memory[0x1010] = 0b1;
+  EXPECT_EQ(call(eid::kLegacySendIpi, 0, {0x1000}), legacy(0));
+  EXPECT_EQ(harts_.software, (std::map<unsigned, bool>{{0, true}, {2, true}, {3, true}}));
 }
 
 TEST_F(Firmware, FencesTheHartsOfTheMask) {

@@ -286,6 +286,20 @@ TEST(PcArchitecture, D4_RefusesDevicesWhereAPcDoesNotHaveThem) {
   EXPECT_EQ(problems_with(device(0x40, 0x23, 9, EmuDeviceType::X86Pit)).size(), 2u);
 }
 
+TEST(PcArchitecture, TakesAnyApicIdButTheBroadcast) {
+  Host host;
+  VmConfig config = host.architecture(ArchId::X86_64)->default_config(2 << 20);
+  std::vector<std::string> problems;
+  config.phys_cpu_ids = {0xfe, 0, 7};
+  host.architecture(ArchId::X86_64)->check(config, problems);
+  EXPECT_TRUE(problems.empty());
+  config.phys_cpu_ids = {0xff, 0, 1ull << 32};
+  host.architecture(ArchId::X86_64)->check(config, problems);
+  EXPECT_EQ(problems, (std::vector<std::string>{
+                          "base.phys_cpu_ids: 0xff is not an APIC id; give 0x0 to 0xfe",
+                          "base.phys_cpu_ids: 0x100000000 is not an APIC id; give 0x0 to 0xfe"}));
+}
+
 TEST(PcArchitecture, NamesWhatAPcCannotDo) {
   Host host;
   VmConfig config = host.architecture(ArchId::X86_64)->default_config(2 << 20);

@@ -38,7 +38,7 @@ unsigned sum(std::span<const std::byte> bytes) {
 
 struct AcpiTest : testing::Test {
   static constexpr std::uint64_t kBase = 0xf'0000;
-  Blob all = make_acpi_tables(GuestPhys(kBase), 3);
+  Blob all = make_acpi_tables(GuestPhys(kBase), {0, 5, 0xfe});
 
   std::span<const std::byte> table(std::uint64_t address) {
     const auto rest = std::span<const std::byte>(all).subspan(address - kBase);
@@ -96,7 +96,8 @@ TEST_F(AcpiTest, ListsInterruptControllers) {
   for (unsigned cpu = 0; cpu < 3; ++cpu) {
     const std::uint64_t entry = 44 + 8 * cpu;
     EXPECT_EQ(at<std::uint16_t>(madt, entry), 0x0800);
-    EXPECT_EQ(at<std::uint8_t>(madt, entry + 3), cpu);
+    EXPECT_EQ(at<std::uint8_t>(madt, entry + 2), cpu) << "ACPI Processor UID";
+    EXPECT_EQ(at<std::uint8_t>(madt, entry + 3), (std::array{0, 5, 0xfe}[cpu])) << "APIC ID";
     EXPECT_EQ(at<std::uint32_t>(madt, entry + 4), 1u);
   }
   EXPECT_EQ(at<std::uint32_t>(madt, 68 + 4), 0xfec0'0000u);

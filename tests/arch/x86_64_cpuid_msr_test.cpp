@@ -73,13 +73,23 @@ TEST(Cpuid, AnswersLeavesBeyondTheLastAsTheLast) {
 }
 
 TEST(Cpuid, CountsCpus) {
-  const CpuidContext context{.apic_id = 2, .cpu_count = 6, .apic_enabled = false};
+  const CpuidContext context{
+      .apic_id = 2, .cpu_count = 6, .highest_apic_id = 5, .apic_enabled = false};
   EXPECT_EQ(cpuid(1, 0, context).ebx, 0x0206'0800u);
   EXPECT_TRUE(has_bit(cpuid(1, 0, context).edx, 28)) << "HTT";
   EXPECT_FALSE(has_bit(cpuid(1, 0, context).edx, 9)) << "the APIC is off";
   EXPECT_EQ(cpuid(0xb, 0, context), (CpuidResult{0, 1, 0x100, 2}));
   EXPECT_EQ(cpuid(0xb, 1, context), (CpuidResult{3, 6, 0x201, 2}));
   EXPECT_EQ(cpuid(0xb, 2, context), (CpuidResult{0, 0, 2, 2}));
+}
+
+TEST(Cpuid, HasRoomInThePackageForEveryApicId) {
+  const CpuidContext context{.apic_id = 0xc0, .cpu_count = 2, .highest_apic_id = 0xfe};
+  EXPECT_EQ(cpuid(1, 0, context).ebx, 0xc0ff'0800u);
+  EXPECT_EQ(cpuid(0xb, 0, context), (CpuidResult{0, 1, 0x100, 0xc0}));
+  EXPECT_EQ(cpuid(0xb, 1, context), (CpuidResult{8, 2, 0x201, 0xc0})) << "0xfe >> 8: package 0";
+  const auto alone = cpuid(1, 0, {.apic_id = 3, .cpu_count = 1, .highest_apic_id = 3});
+  EXPECT_TRUE(has_bit(alone.edx, 28)) << "HTT: EBX says how many ids there are";
 }
 
 struct MsrTest : testing::Test {

@@ -161,7 +161,7 @@ struct Parts {
   Bus mmio{"mmio", clock};
   Bus ports{"port", clock};
   Bus sysregs{"sysreg", clock, Bus::Unit::Register};
-  Interrupts interrupts{2};
+  Interrupts interrupts{{0, 1}};
   SystemRequests requests;
   FakeCpu cpu{clock};
   FakeCpu other_cpu{clock};

@@ -16,7 +16,10 @@ constexpr std::uint32_t kFixed = 0x000, kLowest = 0x100, kNmi = 0x400, kInit = 0
 constexpr std::uint32_t kSelf = 1 << 18, kAll = 2 << 18, kOthers = 3 << 18;
 
 struct InterruptsTest : testing::Test {
-  Interrupts all{4};
+  explicit InterruptsTest(const std::vector<std::uint64_t>& apic_ids = {0, 1, 2, 3})
+      : all(apic_ids) {}
+
+  Interrupts all;
   LocalApics& apics = all.apics();
   DeviceRig apic{apics};
   DeviceRig ioapic{all.ioapic()};
@@ -115,6 +118,76 @@ TEST_F(InterruptsTest, KeepsTheSipiOfACpuThatHasYetToStop) {
   send(0, 1, kStartup | 0x11);
   EXPECT_EQ(apics.signals(1).startup, 0x10);
   EXPECT_FALSE(apics.has_startup());
+}
+
+/// Four CPUs whose APIC ids are no vCPU numbers, or those of others.
+struct ApicIdsTest : InterruptsTest {
+  ApicIdsTest() : InterruptsTest({2, 0, 9, 0xfe}) {}
+};
+
+TEST_F(ApicIdsTest, AreInTheIdRegisterInBothModes) {
+  constexpr std::array<std::uint32_t, 4> kIds = {2, 0, 9, 0xfe};
+  for (std::uint32_t cpu = 0; cpu < 4; ++cpu) {
+    apic.vcpu = VcpuId{cpu};
+    EXPECT_EQ(apic.in(apic::kId, Width::Word), kIds[cpu] << 24);
+    Lapic& own = apics.apic(cpu);
+    EXPECT_EQ((own.base() & apic::kBaseBsp) != 0, cpu == 0) << "vCPU 0 boots, whatever its id";
+    own.set_base(own.base() | apic::kBaseX2);
+    EXPECT_EQ(own.read(apic::kId, 0), kIds[cpu]);
+    EXPECT_EQ(own.read(apic::kLogicalDestination, 0),
+              (kIds[cpu] >> 4) << 16 | 1U << (kIds[cpu] & 15));
+  }
+}
+
+TEST_F(ApicIdsTest, StayAfterInitAndReset) {
+  send(0, 9, kInit);
+  EXPECT_EQ(apics.apic(2).id(), 9u);
+  all.reset();
+  EXPECT_EQ(apics.apic(2).id(), 9u);
+  EXPECT_NE(apics.apic(0).base() & apic::kBaseBsp, 0u);
+  EXPECT_EQ(apics.apic(1).base() & apic::kBaseBsp, 0u);
+  EXPECT_EQ(apics.highest_id(), 0xfeu);
+}
+
+TEST_F(ApicIdsTest, AreWhereMessagesGo) {
+  send(0, 2, kFixed | 0x41);
+  EXPECT_EQ(pending(0x41), "0");
+  send(2, 0, kFixed | 0x42);
+  EXPECT_EQ(pending(0x42), "1");
+  send(2, 0xfe, kFixed | 0x43);
+  EXPECT_EQ(pending(0x43), "3");
+  send(2, 1, kFixed | 0x44);
+  EXPECT_EQ(pending(0x44), "") << "nobody has id 1";
+  send(2, 0xff, kFixed | 0x45);
+  EXPECT_EQ(pending(0x45), "0123");
+  send(1, 0b1010, kLogical | 0x46);
+  EXPECT_EQ(pending(0x46), "13") << "logical destinations are what the guest writes";
+  send(1, 0, kOthers | 0x47);
+  EXPECT_EQ(pending(0x47), "023");
+  send(1, 0, kSelf | 0x48);
+  EXPECT_EQ(pending(0x48), "1");
+}
+
+TEST_F(ApicIdsTest, AreWhereLinesGo) {
+  redirect(5, 9ull << 56 | 0x51);
+  all.set_line(5, true);
+  EXPECT_EQ(pending(0x51), "2");
+  redirect(6, 0xffull << 56 | 0x62);
+  all.set_line(6, true);
+  EXPECT_EQ(pending(0x62), "0123");
+  redirect(7, 1ull << 56 | 0x73);
+  all.set_line(7, true);
+  EXPECT_EQ(pending(0x73), "");
+}
+
+TEST_F(ApicIdsTest, AreWhatASipiStarts) {
+  send(0, 0xfe, kInit);
+  send(0, 0xfe, kStartup | 0x9a);
+  const auto startup = apics.take_startup();
+  ASSERT_TRUE(startup);
+  EXPECT_EQ(startup->target, 3u) << "the vCPU";
+  send(0, 3, kStartup | 0x9a);
+  EXPECT_FALSE(apics.take_startup());
 }
 
 TEST_F(InterruptsTest, RefusesToSendVectorsThatAreNone) {

@@ -10,7 +10,7 @@ namespace {
 using test::DeviceRig;
 
 struct LapicTest : testing::Test {
-  LocalApics apics{2};
+  LocalApics apics{{0, 1}};
   Lapic& own = apics.apic(0);
   DeviceRig rig{apics};
 
@@ -231,7 +231,7 @@ TEST_F(LapicTest, DisappearsWhenItIsSwitchedOff) {
 }
 
 TEST_F(LapicTest, MatchesDestinations) {  // X12
-  Lapic one(1);
+  Lapic one(1, false);
   EXPECT_TRUE(one.matches(1, false));
   EXPECT_TRUE(one.matches(0xff, false));
   EXPECT_FALSE(one.matches(0, false));
@@ -248,7 +248,7 @@ TEST_F(LapicTest, MatchesDestinations) {  // X12
 }
 
 TEST_F(LapicTest, MatchesX2ApicClusters) {  // X12
-  Lapic one(0x12);
+  Lapic one(0x12, false);
   one.set_base(one.base() | apic::kBaseX2);
   EXPECT_EQ(one.read(apic::kLogicalDestination, 0), 0x0001'0004u);
   EXPECT_TRUE(one.matches(0x0001'0004, true));

@@ -85,6 +85,15 @@ TEST_F(VcpuTest, BringsCpusUp) {  // X11
   EXPECT_EQ(parts.other_cpu.cr0() & 1, 0u) << "real mode";
 }
 
+TEST_F(VcpuTest, BringsCpusUpByTheirApicIds) {
+  Interrupts interrupts{{4, 9}};
+  const VcpuParts these{parts.cpu,     parts.clock, parts.space,   parts.mmio,
+                        parts.sysregs, interrupts,  parts.requests};
+  Vcpu boots(kBootVcpu, these);
+  (void)interrupts.apics().deliver({9, false, DeliveryMode::Startup, 0x9a, false});
+  EXPECT_EQ(boots.run(), ExitReason(exits::CpuUp{9, GuestPhys(0x9'a000), 0}));
+}
+
 TEST_F(VcpuTest, StopsARunningCpuOnInit) {
   other.set_entry(GuestPhys(0x8000), 0);
   (void)parts.interrupts.apics().deliver({1, false, DeliveryMode::Init, 0, false});

@@ -96,6 +96,26 @@ TEST(ConfigCheck, KnowsWhatABoardCannotDo) {
   EXPECT_THAT(checked.err, HasSubstr("guest.toml: devices.emu_devices: uart has irq 12"));
 }
 
+TEST(ConfigCheck, KnowsWhichIdsCpusCanHave) {
+  const auto checked_with = [](std::string_view arch, std::string_view ids) {
+    const test::TemporaryFolder folder;
+    std::string text = config(folder, {"example", "--arch", std::string(arch)}).out;
+    const std::string_view plain = "phys_cpu_ids = [0, 1]";
+    text.replace(text.find(plain), plain.size(), "phys_cpu_ids = " + std::string(ids));
+    folder.write("guest.toml", text);
+    return config(folder, {"check", "guest.toml"}).err;
+  };
+  EXPECT_EQ(checked_with("x86_64", "[254, 2]"), "");
+  EXPECT_EQ(checked_with("x86_64", "[0, 255]"),
+            "retrap: guest.toml: base.phys_cpu_ids: 0xff is not an APIC id; give 0x0 to 0xfe\n");
+  EXPECT_EQ(checked_with("riscv64", "[4095, 2]"), "");
+  EXPECT_EQ(checked_with("riscv64", "[0, 4096]"),
+            "retrap: guest.toml: base.phys_cpu_ids: 0x1000 is not a hart id; give 0x0 to 0xfff\n");
+  EXPECT_EQ(checked_with("aarch64", "[0x100, 0]"), "");
+  EXPECT_EQ(checked_with("aarch64", "[0, 0x8000_0000]"),
+            "retrap: guest.toml: base.phys_cpu_ids: 0x80000000 is not an MPIDR affinity\n");
+}
+
 TEST(ConfigCheck, ChecksTheFilesOfTheExamples) {
   const test::TemporaryFolder folder;
   for (const char* name : {"ivc", "passthrough", "multi_vcpu", "memory_resize"}) {

@@ -22,7 +22,7 @@ Scenario scenario_of(ArchId arch, std::string_view guest) {
     scenario.max_instructions = 300'000;
   }
   if (guest == "smp") scenario.vcpus = 2;
-  if (guest == "atomics" || guest == "coherence" || guest == "ipis") {
+  if (guest == "atomics" || guest == "coherence" || guest == "ipis" || guest == "ids") {
     scenario.vcpus = 4;
     scenario.max_instructions = 500'000'000;
   }

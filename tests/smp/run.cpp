@@ -38,7 +38,8 @@ std::uint64_t mean_turn_of(const SmpRun& run) {
 Result<SmpOutcome> make_smp_run(const SmpRun& run) {
   const MachineOptions options{
       .seed = run.seed, .slice = run.slice, .mean_turn = mean_turn_of(run)};
-  RETRAP_TRY(const auto guest, machine_with(run.arch, run.guest, options, run.vcpus));
+  RETRAP_TRY(const auto guest,
+             machine_with(run.arch, run.guest, options, run.vcpus, run.phys_cpu_ids));
   SmpOutcome outcome;
   outcome.report = guest.machine->run(kMaxInstructions);
   outcome.console = guest.machine->console_of(*guest.vm);
@@ -47,8 +48,10 @@ Result<SmpOutcome> make_smp_run(const SmpRun& run) {
 }
 
 std::string to_string(const SmpRun& run) {
-  return fmt::format("{} {}, {} vCPUs, seed {}, slice {}", to_string(run.arch), run.guest,
-                     run.vcpus, run.seed, run.slice);
+  const std::string ids =
+      run.phys_cpu_ids.empty() ? "" : fmt::format(" [{}]", fmt::join(run.phys_cpu_ids, ", "));
+  return fmt::format("{} {}, {} vCPUs{}, seed {}, slice {}", to_string(run.arch), run.guest,
+                     run.vcpus, ids, run.seed, run.slice);
 }
 
 }  // namespace retrap::test

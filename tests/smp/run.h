@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "sim/machine.h"
 
@@ -19,6 +20,7 @@ struct SmpRun {
   std::uint32_t vcpus = 1;
   std::uint64_t seed = 1;
   std::uint64_t slice = 0;
+  std::vector<std::uint64_t> phys_cpu_ids = {};  ///< empty: the numbers of the vCPUs
 };
 
 struct SmpOutcome {
@@ -36,7 +38,7 @@ struct SmpOutcome {
 
 [[nodiscard]] Result<SmpOutcome> make_smp_run(const SmpRun& run);
 
-/// "x86_64 atomics, 4 vCPUs, seed 7, slice 0"
+/// "x86_64 atomics, 4 vCPUs, seed 7, slice 0"; ids in brackets: "4 vCPUs [0, 2, 5, 7], seed ..."
 [[nodiscard]] std::string to_string(const SmpRun& run);
 
 }  // namespace retrap::test

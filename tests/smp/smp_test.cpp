@@ -1,4 +1,5 @@
 // Guests whose CPUs share memory find what their architectures promise, and find it again.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <ostream>
@@ -9,6 +10,8 @@
 
 namespace retrap::test {
 namespace {
+
+using ::testing::HasSubstr;
 
 std::vector<SmpRun> runs_of(std::uint32_t vcpus, std::uint64_t seeds) {
   std::vector<SmpRun> runs;
@@ -79,6 +82,72 @@ TEST(MemoryModelSuite, GoesThroughOtherInterleavingsFromAnotherSeed) {
     ASSERT_TRUE(first && second);
     EXPECT_NE(first->digest, second->digest) << to_string(arch);
   }
+}
+
+// ---- Ids: the guest ipis by the ids that the machine has for its CPUs
+// -----------------------------
+
+TEST(PhysCpuIds, AreWhatTheGuestFindsStartsAndInterruptsItsCpusBy) {
+  const std::vector<std::vector<std::uint64_t>> lists = {
+      {}, {1, 0}, {0, 2, 5, 7}, {7, 5, 2, 0}, {0xfe, 0}, {65, 64, 1, 130}, {9}};
+  for (const ArchId arch : available_archs()) {
+    for (const auto& ids : lists) {
+      for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+        const SmpRun run{.arch = arch,
+                         .guest = "ids",
+                         .vcpus = ids.empty() ? 3 : static_cast<std::uint32_t>(ids.size()),
+                         .seed = seed,
+                         .phys_cpu_ids = ids};
+        SCOPED_TRACE(to_string(run));
+
+        const auto outcome = make_smp_run(run);
+
+        ASSERT_TRUE(outcome) << outcome.error().message;
+        EXPECT_EQ(outcome->complaint(), "");
+      }
+    }
+  }
+}
+
+TEST(PhysCpuIds, ThatAreTheNumbersChangeNothing) {
+  for (const ArchId arch : available_archs()) {
+    SmpRun run{.arch = arch, .guest = "ipis", .vcpus = 4};
+    const auto without = make_smp_run(run);
+    run.phys_cpu_ids = {0, 1, 2, 3};
+
+    const auto with = make_smp_run(run);
+
+    ASSERT_TRUE(without && with) << to_string(run);
+    EXPECT_EQ(with->digest, without->digest) << to_string(run);
+  }
+}
+
+TEST(PhysCpuIds, RunInTheSameWayWhereverTheRunIsStopped) {
+  for (const ArchId arch : available_archs()) {
+    SmpRun run{.arch = arch, .guest = "ids", .vcpus = 4, .phys_cpu_ids = {3, 9, 0, 12}};
+    const auto whole = make_smp_run(run);
+    run.slice = 3011;
+
+    const auto sliced = make_smp_run(run);
+
+    ASSERT_TRUE(whole && sliced) << to_string(run);
+    EXPECT_EQ(sliced->digest, whole->digest) << to_string(run);
+  }
+}
+
+TEST(PhysCpuIds, ThatAnArchitectureDoesNotHaveAreRefusedInOneLine) {
+  const auto refusal = [](ArchId arch, std::vector<std::uint64_t> ids) {
+    const auto vcpus = static_cast<std::uint32_t>(ids.size());
+    const auto outcome =
+        make_smp_run({.arch = arch, .guest = "ids", .vcpus = vcpus, .phys_cpu_ids = ids});
+    return outcome ? "it runs" : outcome.error().message;
+  };
+  for (const ArchId arch : available_archs()) {
+    EXPECT_THAT(refusal(arch, {3, 3}), HasSubstr("phys_cpu_ids has 0x3 twice"));
+    EXPECT_THAT(refusal(arch, {0, 1ull << 40}), HasSubstr("phys_cpu_ids: 0x10000000000 is not a"));
+  }
+  EXPECT_THAT(refusal(ArchId::X86_64, {0, 0xff}), HasSubstr("give 0x0 to 0xfe"));
+  EXPECT_THAT(refusal(ArchId::Riscv64, {0x1000}), HasSubstr("give 0x0 to 0xfff"));
 }
 
 // ---- Turns: the guest says what it lost, and how long it took -----------------------------------

@@ -5,6 +5,21 @@
 
 enum : u64 { kMaxCpus = 64, kStackBytes = 0x2000 };
 
+#ifdef CPUS_HAVE_IDS
+#include "cpu_ids.h"
+#else
+// The machine calls each CPU by its number.
+static inline u64 find_cpus(void) {
+  return cpu_count();
+}
+static inline u64 cpu_id(u64 cpu) {
+  return cpu;
+}
+static inline void tell_others(u64 me) {
+  send_ipi_to_others(me);
+}
+#endif
+
 /// How many there are, once start_cpus() has begun.
 static u64 cpus = 1;
 static u64 meetings;
@@ -65,7 +80,11 @@ static void meet(void) {
 static void work(u64 me);
 
 void cpu_main(void) {
+#ifdef CPUS_HAVE_IDS
+  cpu_join(this_cpu());
+#else
   cpu_init();
+#endif
   paging_join();
   work(this_cpu());
   stop_this_cpu();
@@ -74,10 +93,10 @@ void cpu_main(void) {
 /// All at work; paging is on.
 static void start_cpus(void) {
   interrupts_init();
-  cpus = cpu_count();
+  cpus = find_cpus();
   u64 started = 1;
   for (u64 cpu = 1; cpu < cpus; ++cpu) {
-    if (start_cpu(cpu, (u64)stacks[cpu] + kStackBytes) == 0) ++started;
+    if (start_cpu(cpu_id(cpu), (u64)stacks[cpu] + kStackBytes) == 0) ++started;
   }
   check("every CPU is started", started, cpus);
 }
@@ -88,7 +107,7 @@ static void work_together(void) {
   work(0);
   u64 off = 1;
   for (u64 cpu = 1; cpu < cpus; ++cpu) {
-    while (cpu_is_on(cpu)) {
+    while (cpu_is_on(cpu_id(cpu))) {
     }
     ++off;
   }

@@ -19,7 +19,7 @@ static void answer(void) {
 
 static void ask(u64 me, u64 other) {
   __atomic_fetch_or(&requests[other], 1ul << me, __ATOMIC_ACQ_REL);
-  send_ipi(other);
+  send_ipi(cpu_id(other));
 }
 
 /// Everybody asks everybody in turn, itself too, and waits for the answer before it asks again.
@@ -56,7 +56,7 @@ static void broadcast(u64 me) {
   for (u64 i = 0; i < kBroadcasts; ++i) {
     meet();
     if (me == i % cpus) {
-      send_ipi_to_others(me);
+      tell_others(me);
       wait_for(&heard, cpus - 1);
       set(&heard, 0);
       set(&broadcasts, i + 1);
@@ -75,12 +75,12 @@ static void pass_on(u64 me) {
   meet();
   if (me == 0) {
     set(&token, 1);
-    send_ipi(1 % cpus);
+    send_ipi(cpu_id(1 % cpus));
   }
   while (get(&token) != (me == 0 ? cpus : me)) idle();
   if (me != 0) {
     set(&token, me + 1);
-    send_ipi((me + 1) % cpus);
+    send_ipi(cpu_id((me + 1) % cpus));
   }
   if (get(&token) < me) add(&lost_tokens, 1);
 }

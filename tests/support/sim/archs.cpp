@@ -21,7 +21,8 @@ std::string arch_name(const ::testing::TestParamInfo<ArchId>& info) {
 }
 
 Result<GuestOnAMachine> machine_with(ArchId arch, std::string_view name,
-                                     const MachineOptions& options, std::uint32_t vcpus) {
+                                     const MachineOptions& options, std::uint32_t vcpus,
+                                     std::vector<std::uint64_t> phys_cpu_ids) {
   constexpr std::uint64_t kMemory = std::uint64_t{16} << 20;
   GuestOnAMachine result;
   RETRAP_TRY(result.machine, Machine::create(options));
@@ -35,6 +36,7 @@ Result<GuestOnAMachine> machine_with(ArchId arch, std::string_view name,
              Image::parse(std::string(name), {guest->elf.begin(), guest->elf.end()}, arch));
   VmConfig config = architecture->default_config(kMemory);
   config.cpu_num = vcpus;
+  config.phys_cpu_ids = std::move(phys_cpu_ids);
   RETRAP_TRY(result.vm, result.machine->add_vm(std::move(config), images));
   return result;
 }
