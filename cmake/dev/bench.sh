@@ -7,6 +7,11 @@ dev_bench() {
     bench_linux "$@"
     return
   fi
+  if [ "${1:-}" = smp ]; then
+    shift
+    bench_smp "$@"
+    return
+  fi
   if [ "${1:-}" = record ]; then
     shift
     bench_record "$@"
@@ -86,15 +91,17 @@ bench_linux() {
 
 # bench_record [ARCH...]: ratios of CPU time to runs that are not recorded, and of replay to recording.
 bench_record() {
-  local arch folder
+  local arch vcpus folder
   ensure_packages core test
   dev_guests
   configure_and_build release record_costs >&2
   [ $# -ne 0 ] || set -- x86_64 aarch64 riscv64
   folder=$(mktemp -d)
   for arch in "$@"; do
-    build/release/benches/record_costs "$arch" "$guests_dir/$arch/kernel" \
-      "$guests_dir/$arch/initrd.gz" "$folder" "$bench_rounds"
+    for vcpus in 1 "$smp_vcpus"; do
+      build/release/benches/record_costs "$arch" "$guests_dir/$arch/kernel" \
+        "$guests_dir/$arch/initrd.gz" "$folder" "$bench_rounds" "$vcpus"
+    done
   done
   rm -rf "$folder"
 }

@@ -14,8 +14,12 @@ dev_help() {
   bench              the benchmarks
   bench linux [ARCH...]
                      Linux boots side by side with QEMU (installs QEMU)
+  bench smp [ARCH...]
+                     Linux boots on one vCPU and on four
   bench record [ARCH...]
-                     what recording and replaying Linux boots cost
+                     what recording and replaying Linux boots cost, on one vCPU and on four
+  seeds [N [ARCH...]]
+                     whether Linux comes up on four vCPUs from seeds 1 to N (50)
   lint [PART...]     format, headers, compilers (g++ and clang 19), tidy; all of them by default
   format             format all sources
   coverage           line coverage of vmm and arch, without the Linux boots

@@ -55,7 +55,7 @@ TEST_P(MemoryModel, HoldsInTheSameWayWhereverTheRunIsStopped) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, MemoryModel, ::testing::Values(1, 2, 4),
+INSTANTIATE_TEST_SUITE_P(All, MemoryModel, ::testing::Values(1, 2, 4, 16),
                          [](const auto& param) { return std::to_string(param.param) + "Vcpus"; });
 
 TEST(MemoryModelSuite, RunsOnAsManyVcpusAsAVmMayHave) {
