@@ -26,6 +26,9 @@ Result<Vm*> Hypervisor::adopt(std::unique_ptr<Vm> vm) {
     if (guest.vm->id() != vm->id() || guest.vm->state() == VmState::Destroyed) continue;
     return fail(ErrorCode::AlreadyExists, "there is a vm {} already", index(vm->id()));
   }
+  // The embedder may have destroyed the last VM of this id behind our back: its channels are not
+  // the new one's.
+  let_go_of_ended();
   std::vector<VcpuActivity> activity(vm->vcpu_num(), VcpuActivity::Off);
   guests_.push_back({.vm = std::move(vm), .activity = std::move(activity)});
   return guests_.back().vm.get();
@@ -88,6 +91,13 @@ void Hypervisor::let_go(std::size_t vm) {
 }
 
 void Hypervisor::boot_all() {
+void Hypervisor::let_go_of_ended() {
+  if (channels_.empty()) return;
+  for (std::size_t vm = 0; vm < guests_.size(); ++vm) {
+    if (fate(vm) != VmFate::Alive) let_go(vm);
+  }
+}
+
   for (Guest& guest : guests_) {
     if (guest.vm->state() != VmState::Ready) continue;
     RETRAP_CHECK(guest.vm->boot().has_value(), "a VM that is Ready boots");
@@ -120,8 +130,7 @@ AfterExit Hypervisor::run(Place place) {
 bool Hypervisor::wake() {
   bool woken = false;
   for (std::size_t vm = 0; vm < guests_.size(); ++vm) {
-    // The embedder may have ended it behind our back.
-    if (!channels_.empty() && fate(vm) != VmFate::Alive) let_go(vm);
+  let_go_of_ended();
     if (!guests_[vm].vm->is_built()) continue;
     const auto& activity = guests_[vm].activity;
     for (std::uint32_t vcpu = 0; vcpu < activity.size(); ++vcpu) {
@@ -210,12 +219,8 @@ std::uint64_t Hypervisor::answer_to(Place place, const exits::Hypercall& call) {
 std::uint64_t Hypervisor::answer_channel_call(Place place, const exits::Hypercall& call) {
   const IvcAnswer answer = answer_ivc_call(channels_, *guests_[place.vm].vm, call);
   if (!answer.notify) return answer.value;
-  const auto target = std::ranges::find_if(guests_, [&](const Guest& guest) {
-    return index(guest.vm->id()) == answer.notify->target &&
-           guest.vm->state() != VmState::Destroyed;
-  });
-  RETRAP_CHECK(target != guests_.end(), "a participant of a channel is a VM of ours");
-  if (const auto pulsed = pulse_ivc_line(*target->vm); !pulsed) return answer_of(pulsed.error());
+  const auto pulsed = pulse_ivc_line(*answer.notify->target);
+  if (!pulsed) return answer_of(pulsed.error());
   return answer.value;
 }
 

@@ -107,6 +107,8 @@ class Hypervisor {
   [[nodiscard]] bool end(Place place, VmEnd reason, std::string detail = {});
   /// The VM has ended, or begins again.
   void let_go(std::size_t vm);
+  /// The embedder may have ended some behind our back.
+  void let_go_of_ended();
   [[nodiscard]] ArchVcpu& arch(Place place) {
     return (*guests_[place.vm].vm->vcpu(place.vcpu))->arch();
   }

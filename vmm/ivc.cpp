@@ -21,9 +21,9 @@ IvcChannels::~IvcChannels() {
   for (const Channel& channel : channels_) channel.frames->release(channel.host, channel.size);
 }
 
-bool IvcChannels::has(const Channel& channel, VmId vm) {
-  return std::ranges::find(channel.participants, vm, &Participant::vm) !=
-         channel.participants.end();
+bool IvcChannels::has(const Channel& channel, const Vm& vm) {
+  return std::ranges::any_of(channel.participants,
+                             [&](const Participant& other) { return other.vm == &vm; });
 }
 
 IvcChannels::Channels::iterator IvcChannels::open(std::uint64_t publisher, std::uint64_t key) {
@@ -32,7 +32,7 @@ IvcChannels::Channels::iterator IvcChannels::open(std::uint64_t publisher, std::
   });
 }
 
-IvcChannels::Channels::const_iterator IvcChannels::joined(VmId vm, std::uint64_t publisher,
+IvcChannels::Channels::const_iterator IvcChannels::joined(const Vm& vm, std::uint64_t publisher,
                                                           std::uint64_t key) const {
   return std::ranges::find_if(channels_, [&](const Channel& channel) {
     return index(channel.publisher) == publisher && channel.key == key && has(channel, vm);
@@ -57,13 +57,13 @@ IvcResult<GuestRange> IvcChannels::join(Vm& vm, Channel& channel) {
     RETRAP_CHECK(released.has_value(), "what was just given out is taken back");
     return tl::unexpected(error_of(mapped.error()));
   }
-  channel.participants.push_back({.vm = vm.id(), .gpa = range->base()});
+  channel.participants.push_back({.vm = &vm, .gpa = range->base()});
   return *range;
 }
 
 // Where the VM is destroyed or was reset, its window and its mappings have gone before.
 void IvcChannels::leave(Vm& vm, Channel& channel) {
-  const auto who = std::ranges::find(channel.participants, vm.id(), &Participant::vm);
+  const auto who = std::ranges::find(channel.participants, &vm, &Participant::vm);
   RETRAP_CHECK(who != channel.participants.end(), "only a participant leaves");
   if (vm.release_ivc_channel(who->gpa, channel.size)) {
     // The embedder may have unmapped it.
@@ -81,7 +81,7 @@ void IvcChannels::erase_unused() {
 }
 
 IvcResult<GuestRange> IvcChannels::publish(Vm& vm, std::uint64_t key, std::uint64_t size) {
-  if (joined(vm.id(), index(vm.id()), key) != channels_.end()) {
+  if (joined(vm, index(vm.id()), key) != channels_.end()) {
     return tl::unexpected(IvcError::Exists);
   }
   const auto& window = vm.ivc_window().range();
@@ -112,7 +112,7 @@ IvcResult<GuestRange> IvcChannels::publish(Vm& vm, std::uint64_t key, std::uint6
 }
 
 IvcResult<GuestRange> IvcChannels::subscribe(Vm& vm, std::uint64_t publisher, std::uint64_t key) {
-  if (joined(vm.id(), publisher, key) != channels_.end()) return tl::unexpected(IvcError::Exists);
+  if (joined(vm, publisher, key) != channels_.end()) return tl::unexpected(IvcError::Exists);
   const auto channel = open(publisher, key);
   if (channel == channels_.end()) return tl::unexpected(IvcError::NoChannel);
   return join(vm, *channel);
@@ -120,7 +120,9 @@ IvcResult<GuestRange> IvcChannels::subscribe(Vm& vm, std::uint64_t publisher, st
 
 IvcResult<> IvcChannels::unpublish(Vm& vm, std::uint64_t key) {
   const auto channel = open(index(vm.id()), key);
-  if (channel == channels_.end()) return tl::unexpected(IvcError::NoChannel);
+  if (channel == channels_.end() || !has(*channel, vm)) {
+    return tl::unexpected(IvcError::NoChannel);
+  }
   channel->published = false;
   leave(vm, *channel);
   erase_unused();
@@ -128,7 +130,7 @@ IvcResult<> IvcChannels::unpublish(Vm& vm, std::uint64_t key) {
 }
 
 IvcResult<> IvcChannels::unsubscribe(Vm& vm, std::uint64_t publisher, std::uint64_t key) {
-  const auto found = joined(vm.id(), publisher, key);
+  const auto found = joined(vm, publisher, key);
   if (found == channels_.end() || index(vm.id()) == publisher) {
     return tl::unexpected(exists(publisher, key) ? IvcError::NoParticipant : IvcError::NoChannel);
   }
@@ -137,21 +139,22 @@ IvcResult<> IvcChannels::unsubscribe(Vm& vm, std::uint64_t publisher, std::uint6
   return {};
 }
 
-IvcResult<> IvcChannels::connects(VmId caller, std::uint64_t publisher, std::uint64_t key,
-                                  std::uint64_t target) const {
+IvcResult<Vm*> IvcChannels::connects(const Vm& caller, std::uint64_t publisher, std::uint64_t key,
+                                     std::uint64_t target) const {
   const auto channel = joined(caller, publisher, key);
   if (channel == channels_.end()) {
     return tl::unexpected(exists(publisher, key) ? IvcError::NoParticipant : IvcError::NoChannel);
   }
-  const bool there = std::ranges::any_of(
-      channel->participants, [&](const Participant& other) { return index(other.vm) == target; });
-  if (!there) return tl::unexpected(IvcError::NoParticipant);
-  return {};
+  const auto there = std::ranges::find_if(channel->participants, [&](const Participant& other) {
+    return index(other.vm->id()) == target && other.vm->life().reason() == VmEnd::None;
+  });
+  if (there == channel->participants.end()) return tl::unexpected(IvcError::NoParticipant);
+  return there->vm;
 }
 
 void IvcChannels::drop(Vm& vm) {
   for (Channel& channel : channels_) {
-    if (!has(channel, vm.id())) continue;
+    if (!has(channel, vm)) continue;
     if (channel.publisher == vm.id()) channel.published = false;
     leave(vm, channel);
   }

@@ -34,6 +34,8 @@ using IvcResult = tl::expected<T, IvcError>;
 /// The first 16 bytes of a channel are its name, {publisher u64, key u64}, for its participants:
 /// nothing here reads them back.
 ///
+/// A VM takes part as itself and not as its id, which another may have after it.
+///
 /// Invariant: a VM takes part in at most one channel of a (publisher, key); a channel without
 /// participants is not in the table.
 class IvcChannels {
@@ -52,9 +54,10 @@ class IvcChannels {
   [[nodiscard]] IvcResult<> unpublish(Vm& vm, std::uint64_t key);
   [[nodiscard]] IvcResult<> unsubscribe(Vm& vm, std::uint64_t publisher, std::uint64_t key);
 
-  /// Whether `caller` and `target` are both in the channel: who may notify whom.
-  [[nodiscard]] IvcResult<> connects(VmId caller, std::uint64_t publisher, std::uint64_t key,
-                                     std::uint64_t target) const;
+  /// The VM with the id `target`, where it and `caller` are both in the channel: who may notify
+  /// whom. One that has ended is not in it, whether or not it was dropped yet.
+  [[nodiscard]] IvcResult<Vm*> connects(const Vm& caller, std::uint64_t publisher,
+                                        std::uint64_t key, std::uint64_t target) const;
 
   /// `vm` has ended or was reset: it takes part in nothing any more.
   void drop(Vm& vm);
@@ -64,7 +67,7 @@ class IvcChannels {
 
  private:
   struct Participant {
-    VmId vm;
+    Vm* vm;  ///< never null; outlives its part
     GuestPhys gpa;
   };
   struct Channel {
@@ -78,13 +81,13 @@ class IvcChannels {
   };
   using Channels = std::vector<Channel>;
 
-  [[nodiscard]] static bool has(const Channel& channel, VmId vm);
+  [[nodiscard]] static bool has(const Channel& channel, const Vm& vm);
   [[nodiscard]] static IvcResult<GuestRange> join(Vm& vm, Channel& channel);
   static void leave(Vm& vm, Channel& channel);
   /// The channel of that name that others can subscribe to, or none.
   [[nodiscard]] Channels::iterator open(std::uint64_t publisher, std::uint64_t key);
   /// Any channel of that name that `vm` takes part in, or none.
-  [[nodiscard]] Channels::const_iterator joined(VmId vm, std::uint64_t publisher,
+  [[nodiscard]] Channels::const_iterator joined(const Vm& vm, std::uint64_t publisher,
                                                 std::uint64_t key) const;
   [[nodiscard]] bool exists(std::uint64_t publisher, std::uint64_t key) const;
   void erase_unused();

@@ -71,9 +71,9 @@ IvcAnswer answer_ivc_call(IvcChannels& channels, Vm& vm, const exits::Hypercall&
     case kUnpublish:   return answer(channels.unpublish(vm, args[0]));
     case kUnsubscribe: return answer(channels.unsubscribe(vm, args[0], args[1]));
     case kNotify:      {
-      const auto connected = channels.connects(vm.id(), args[0], args[1], args[2]);
-      if (!connected) return answer(connected);
-      return {.value = 0, .notify = IvcNotification{.target = args[2]}};
+      const auto target = channels.connects(vm, args[0], args[1], args[2]);
+      if (!target) return {.value = answer_of(target.error())};
+      return {.value = 0, .notify = IvcNotification{.target = *target}};
     }
     default: break;
   }

@@ -10,7 +10,7 @@ namespace retrap {
 
 /// Where a notification goes.
 struct IvcNotification {
-  std::uint64_t target;  ///< id of a VM that takes part in the channel
+  Vm* target;  ///< takes part in the channel and has not ended; never null
 };
 
 /// What a channel call comes to.

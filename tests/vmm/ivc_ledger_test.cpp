@@ -28,9 +28,12 @@ enum class Step : std::uint8_t {
   DestroySubscriber,
   Publish,
   Subscribe,
+  AdoptPublisher,  ///< a new VM with the id of one that is destroyed
+  AdoptSubscriber,
+  Wake,
 };
 constexpr std::size_t kEndings = 6;  ///< the steps before Publish
-constexpr std::size_t kSteps = 8;
+constexpr std::size_t kSteps = 11;
 
 /// What should be there: the channels of one name, oldest first.
 class Model {
@@ -85,6 +88,9 @@ class Model {
       case Step::ResetSubscriber:
         for (Channel& channel : channels_) channel.subscriber = false;
         return std::nullopt;
+      case Step::AdoptPublisher:  publisher_ = true; return std::nullopt;
+      case Step::AdoptSubscriber: subscriber_ = true; return std::nullopt;
+      case Step::Wake:            return std::nullopt;
     }
     return std::nullopt;
   }
@@ -94,21 +100,38 @@ class Model {
   bool subscriber_ = true;
 };
 
-/// Takes the step for good.
-std::optional<std::uint64_t> take(TwoVms& vms, Step step) {
-  switch (step) {
-    case Step::Publish:           return vms.publish(0, kKey, kSize);
-    case Step::Subscribe:         return vms.subscribe(1, 1, kKey);
-    case Step::Unpublish:         return vms.unpublish(0, kKey);
-    case Step::Unsubscribe:       return vms.unsubscribe(1, 1, kKey);
-    case Step::ResetPublisher:    (void)vms.hypervisor.reset(0); break;
-    case Step::ResetSubscriber:   (void)vms.hypervisor.reset(1); break;
-    case Step::DestroyPublisher:  (void)vms.hypervisor.destroy(0); break;
-    case Step::DestroySubscriber: (void)vms.hypervisor.destroy(1); break;
+/// The VMs, of which the last that had an id plays its part.
+class Players : public TwoVms {
+ public:
+  using TwoVms::TwoVms;
+
+  /// Takes the step for good.
+  std::optional<std::uint64_t> take(Step step) {
+    switch (step) {
+      case Step::Publish:           return publish(publisher_, kKey, kSize);
+      case Step::Subscribe:         return subscribe(subscriber_, 1, kKey);
+      case Step::Unpublish:         return unpublish(publisher_, kKey);
+      case Step::Unsubscribe:       return unsubscribe(subscriber_, 1, kKey);
+      case Step::ResetPublisher:    (void)hypervisor.reset(publisher_); break;
+      case Step::ResetSubscriber:   (void)hypervisor.reset(subscriber_); break;
+      case Step::DestroyPublisher:  (void)hypervisor.destroy(publisher_); break;
+      case Step::DestroySubscriber: (void)hypervisor.destroy(subscriber_); break;
+      case Step::AdoptPublisher:    adopt_again(publisher_, 1); break;
+      case Step::AdoptSubscriber:   adopt_again(subscriber_, 2); break;
+      case Step::Wake:              hypervisor.wake(); break;
+    }
+    hypervisor.boot_all();
+    return std::nullopt;
   }
-  vms.hypervisor.boot_all();
-  return std::nullopt;
-}
+
+ private:
+  void adopt_again(std::size_t& player, std::uint32_t id) {
+    if (hypervisor.vm(player).state() == VmState::Destroyed) player = add(id);
+  }
+
+  std::size_t publisher_ = 0;
+  std::size_t subscriber_ = 1;
+};
 
 /// The steps that `number` stands for in the number system of base `kinds`.
 std::vector<Step> order_of(std::size_t number, std::size_t kinds, std::size_t length) {
@@ -127,17 +150,17 @@ std::string text(const std::vector<Step>& order) {
 
 void check_order(const std::vector<Step>& order) {
   constexpr std::uint64_t kHost = 0x4'0000;
-  TwoVms vms(kHost);
+  Players vms(kHost);
   Model model;
   for (const Step step : {Step::Publish, Step::Subscribe}) {
-    ASSERT_EQ(take(vms, step), model.take(step));
+    ASSERT_EQ(vms.take(step), model.take(step));
   }
   for (const Step step : order) {
     const auto wanted = model.take(step);
-    ASSERT_EQ(take(vms, step), wanted) << text(order);
+    ASSERT_EQ(vms.take(step), wanted) << text(order);
     ASSERT_EQ(vms.channel_bytes(), model.bytes()) << text(order);
   }
-  for (const std::size_t vm : {std::size_t{0}, std::size_t{1}}) {
+  for (std::size_t vm = 0; vm < vms.hypervisor.vm_num(); ++vm) {
     if (vms.hypervisor.vm(vm).state() != VmState::Destroyed) {
       ASSERT_THAT(vms.hypervisor.destroy(vm), Succeeds()) << text(order);
     }
@@ -261,6 +284,40 @@ TEST(TheLedgerOfChannels, BalancesWhereTheEmbedderEndsAVmItself) {
   vms.hypervisor.wake();
 
   EXPECT_EQ(vms.channel_bytes(), 0u);
+}
+
+TEST(TheLedgerOfChannels, IsThatOfAVmAndNotOfItsId) {
+  TwoVms vms;
+  ASSERT_THAT(vms.hypervisor.destroy(0), Succeeds());
+  const std::size_t again = vms.add(1);
+  vms.hypervisor.boot_all();
+  ASSERT_EQ(vms.publish(again, kKey, kSize), 0u);
+  ASSERT_EQ(vms.subscribe(1, 1, kKey), 0u);
+
+  vms.hypervisor.wake();
+
+  EXPECT_EQ(vms.channel_bytes(), kSize);
+  EXPECT_EQ(vms.hypervisor.vm(again).ivc_window().bytes_used(), kSize);
+  EXPECT_EQ(vms.notify(1, 1, kKey, 1), 0u);
+  EXPECT_EQ(vms.unpublish(again, kKey), 0u);
+}
+
+TEST(TheLedgerOfChannels, KeepsNothingOfAVmThatTheEmbedderDestroyedForTheNextOfItsId) {
+  TwoVms vms;
+  ASSERT_EQ(vms.publish(0, kKey, kSize), 0u);
+  ASSERT_EQ(vms.subscribe(1, 1, kKey), 0u);
+  ASSERT_THAT(vms.hypervisor.vm(0).shutdown(), Succeeds());
+  ASSERT_THAT(vms.hypervisor.vm(0).destroy(), Succeeds());
+
+  const std::size_t again = vms.add(1);
+  vms.hypervisor.boot_all();
+
+  EXPECT_EQ(vms.unpublish(again, kKey), code(IvcError::NoChannel));
+  EXPECT_EQ(vms.publish(again, kKey, kSize), 0u);
+  EXPECT_EQ(vms.channel_bytes(), 2 * kSize) << "the subscriber still sees the old one";
+  EXPECT_EQ(vms.unsubscribe(1, 1, kKey), 0u);
+  EXPECT_EQ(vms.subscribe(1, 1, kKey), 0u);
+  EXPECT_EQ(vms.channel_bytes(), kSize);
 }
 
 TEST(TheLedgerOfChannels, BalancesWhereTheHypervisorGoes) {

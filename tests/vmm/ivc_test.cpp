@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "tests/support/hook_device.h"
 #include "tests/support/matchers.h"
 #include "tests/vmm/ivc_fixture.h"
 
@@ -163,6 +164,41 @@ TEST_F(AChannel, NotifiesNobodyOutside) {
   EXPECT_EQ(notify(third, 1, kKey, 1), code(IvcError::NoParticipant));
   EXPECT_EQ(notify(0, 1, kKey + 1, 2), code(IvcError::NoChannel));
   EXPECT_FALSE(cpu(1).wakeup_pending());
+}
+
+TEST_F(AChannel, NotifiesNobodyWhoEndedWhileTheCallerRan) {
+  constexpr GuestPhys kHook{0x2000'0000};
+  auto owned = std::make_unique<test::HookDevice>();
+  test::HookDevice& hook = *owned;
+  ASSERT_THAT(hypervisor.vm(0).add_mmio_device(kHook, std::move(owned)), Succeeds());
+  for (const bool destroys : {false, true}) {
+    SCOPED_TRACE(destroys);
+    const std::uint32_t id = destroys ? 11 : 10;
+    Vm& target = hypervisor.vm(add(id));
+    hypervisor.boot_all();
+    ASSERT_EQ(subscribe(hypervisor.vm_num() - 1, 1, kKey), 0u);
+    hook.on_write = [&] {
+      EXPECT_THAT(target.shutdown(), Succeeds());
+      if (destroys) {
+        EXPECT_THAT(target.destroy(), Succeeds());
+      }
+    };
+    cpu(0).play({{exits::NestedPageFault{kHook, MappingFlags::Write},
+                  0,
+                  {exits::MmioWrite{kHook, Width::Word, 1}}},
+                 {exits::Hypercall{7, {1, kKey, id}}},
+                 {.exit = exits::Nothing{}, .after = 2}});
+    host.clock().set_slice_end(host.clock().retired() + 3);
+
+    (void)hypervisor.run({0, kBootVcpu});
+
+    EXPECT_THAT(
+        cpu(0).answers(),
+        ::testing::Contains(scripted::Answer(scripted::Returned{code(IvcError::NoParticipant)})));
+    hypervisor.wake();
+    EXPECT_EQ(unsubscribe(1, 1, kKey), 0u);
+    EXPECT_EQ(subscribe(1, 1, kKey), 0u) << "the others go on";
+  }
 }
 
 TEST_F(AChannel, SaysWhereTheTargetHasNoInterrupt) {

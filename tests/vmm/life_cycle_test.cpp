@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 
+#include "tests/support/hook_device.h"
 #include "tests/support/matchers.h"
 #include "tests/vmm/ivc_fixture.h"
 
@@ -54,22 +55,6 @@ VmState state_of(Place place) {
   return VmState::Ready;
 }
 
-/// Calls back when it is written to: an embedder that acts while its guest runs.
-class Hook final : public Device {
- public:
-  [[nodiscard]] std::string_view name() const override { return "hook"; }
-  [[nodiscard]] std::uint64_t size() const override { return 4; }
-  IoResult<std::uint64_t> read(const Access&) override { return 0; }
-  IoResult<> write(const Access&, std::uint64_t) override {
-    const auto act = std::exchange(on_write, nullptr);
-    if (act) act();
-    return {};
-  }
-  void reset() override {}
-  void digest(Digest&) const override {}
-  std::function<void()> on_write;
-};
-
 constexpr GuestPhys kHook{0x2000'0000};
 constexpr GuestPhys kFree{0x7000'0000};
 constexpr GuestPhys kRam{0x4000'0000};
@@ -78,7 +63,7 @@ constexpr GuestPhys kRam{0x4000'0000};
 class AVmSomewhere {
  public:
   AVmSomewhere() {
-    auto hook = std::make_unique<Hook>();
+    auto hook = std::make_unique<test::HookDevice>();
     hook_ = hook.get();
     EXPECT_THAT(vm().add_mmio_device(kHook, std::move(hook)), Succeeds());
   }
@@ -142,7 +127,7 @@ class AVmSomewhere {
 
   test::TwoVms vms_;
   std::size_t third_ = vms_.add(3);
-  Hook* hook_;
+  test::HookDevice* hook_;
 };
 
 struct Operation {
