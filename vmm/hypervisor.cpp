@@ -238,7 +238,8 @@ bool Hypervisor::on(Place place, const exits::CpuUp& up) {
     return true;
   }
   const Place started_place{.vm = place.vm, .vcpu = *target};
-  if (activity(started_place) != VcpuActivity::Off) {
+  // Its own activity: to who schedules it, it is Off while the VM is suspended.
+  if (guest.activity[index(*target)] != VcpuActivity::Off) {
     arch(place).answer_cpu_up(CpuUpResult::AlreadyOn);
     return true;
   }

@@ -228,6 +228,45 @@ TEST_F(AHypervisor, DefectN3_SurvivesCpuOnOfAVcpuThatRuns) {
   EXPECT_EQ(cpu(1).pc(), 0x4000'1000u) << "its entry is as the first call had it";
 }
 
+/// Suspends or stops the VM at each exit.
+class Stopper final : public Observer {
+ public:
+  Stopper(Vm& vm, bool for_good) : vm_(vm), for_good_(for_good) {}
+  void on_exit(const ExitEvent&) override { (void)(for_good_ ? vm_.shutdown() : vm_.suspend()); }
+
+ private:
+  Vm& vm_;
+  bool for_good_;
+};
+
+TEST_F(AHypervisor, SaysWhichVcpuIsOnWhileAnObserverSuspendsTheVm) {
+  Vm& vm = hypervisor_.vm(0);
+  ASSERT_EQ(takes(exits::CpuUp{0x101, 0x4000'1000_gpa, 1}), AfterExit::Reschedule);
+  Stopper observer(vm, false);
+  vm.set_observer(&observer);
+  const auto answer_for = [&](std::uint64_t target) {
+    EXPECT_EQ(takes(exits::CpuUp{target, 0x4000'2000_gpa, 2}), AfterExit::Reschedule);
+    EXPECT_EQ(vm.state(), VmState::Paused);
+    EXPECT_THAT(vm.resume(), Succeeds());
+    return std::get<CpuUpAnswered>(cpu(0).answers().front()).result;
+  };
+
+  EXPECT_EQ(answer_for(0x100), CpuUpResult::AlreadyOn) << "itself";
+  EXPECT_EQ(answer_for(0x101), CpuUpResult::AlreadyOn);
+  EXPECT_EQ(cpu(1).pc(), 0x4000'1000u) << "nobody has reset it";
+  EXPECT_EQ(answer_for(0x102), CpuUpResult::Started);
+  EXPECT_EQ(activity(2), VcpuActivity::Runnable) << "once the VM goes on";
+}
+
+TEST_F(AHypervisor, SurvivesCpuOnOfItselfWhileAnObserverStopsTheVm) {
+  Stopper observer(hypervisor_.vm(0), true);
+  hypervisor_.vm(0).set_observer(&observer);
+
+  EXPECT_EQ(takes(exits::CpuUp{0x100, 0_gpa, 0}), AfterExit::Reschedule);
+
+  EXPECT_EQ(hypervisor_.vm(0).state(), VmState::Stopped);
+}
+
 TEST_F(AHypervisor, DefectN4_EndsAVmThatTheHardwareRefuses) {
   EXPECT_EQ(takes(exits::FailEntry{0x21}), AfterExit::Reschedule);
 
