@@ -59,12 +59,15 @@ Result<> AddressSpace::map_ram(GuestPhys base, std::uint64_t size, MappingFlags 
     return fail(ErrorCode::InvalidInput, "{} cannot be RAM with flags {:#x}", name,
                 static_cast<std::uint32_t>(flags));
   }
-  if (type == MapType::Reserved) return map_linear(base, HostPhys(base.raw()), size, flags, name);
+  if (type == MapType::Reserved) {
+    return map_host(base, HostPhys(base.raw()), size, flags, std::move(name), RegionUse::Ram);
+  }
   if (type == MapType::Identical) populate = Populate::Eager;
 
   Region region{.range = range,
                 .name = std::move(name),
                 .flags = flags,
+                .use = RegionUse::Ram,
                 .type = type,
                 .populate = populate,
                 .host = {}};
@@ -82,6 +85,11 @@ Result<> AddressSpace::map_ram(GuestPhys base, std::uint64_t size, MappingFlags 
 
 Result<> AddressSpace::map_linear(GuestPhys base, HostPhys host, std::uint64_t size,
                                   MappingFlags flags, std::string name) {
+  return map_host(base, host, size, flags, std::move(name), RegionUse::Window);
+}
+
+Result<> AddressSpace::map_host(GuestPhys base, HostPhys host, std::uint64_t size,
+                                MappingFlags flags, std::string name, RegionUse use) {
   RETRAP_TRY(const GuestRange range, range_of(base, size, format().address_bits()));
   RETRAP_TRY(check_free(range, name));
   if (!allows(flags, MappingFlags::Read)) {
@@ -96,6 +104,7 @@ Result<> AddressSpace::map_linear(GuestPhys base, HostPhys host, std::uint64_t s
   insert({.range = range,
           .name = std::move(name),
           .flags = flags,
+          .use = use,
           .type = MapType::Reserved,
           .populate = Populate::Eager,
           .host = host});

@@ -24,10 +24,17 @@ enum class MapType : std::uint8_t {
 /// Eager: every frame at map time. Lazy: at the first access.
 enum class Populate : std::uint8_t { Eager, Lazy };
 
+/// What a region is to its VM.
+enum class RegionUse : std::uint8_t {
+  Ram,     ///< the VM's memory, whoever owns the frames
+  Window,  ///< to what is others': a passthrough window, an inter-VM channel
+};
+
 struct Region {
   GuestRange range;
   std::string name;
   MappingFlags flags;
+  RegionUse use;
   MapType type;
   Populate populate;
   HostPhys host;  ///< of range.base(); only where the frames are one run (not Lazy)
@@ -113,6 +120,8 @@ class AddressSpace {
  private:
   AddressSpace(PageTable table, Frames& frames, VmId owner);
 
+  [[nodiscard]] Result<> map_host(GuestPhys base, HostPhys host, std::uint64_t size,
+                                  MappingFlags flags, std::string name, RegionUse use);
   [[nodiscard]] Result<> check_free(GuestRange range, std::string_view name) const;
   [[nodiscard]] Result<> check_mapped(GuestPhys at, std::uint64_t bytes) const;
   [[nodiscard]] Result<HostPhys> allocate_run(std::uint64_t size);

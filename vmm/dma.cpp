@@ -8,7 +8,7 @@ bool GuestDma::reaches(DmaAccess access, GuestPhys at, std::uint64_t bytes) cons
   const auto wanted = access == DmaAccess::Read ? MappingFlags::Read : MappingFlags::Write;
   while (bytes != 0) {
     const Region* const region = memory_ == nullptr ? nullptr : memory_->find(at);
-    if (region == nullptr || region->type == MapType::Reserved) return false;
+    if (region == nullptr || region->use != RegionUse::Ram) return false;
     if (!retrap::allows(region->flags, wanted)) return false;
     const std::uint64_t rest = region->range.last().offset_from(at) + 1;
     if (rest >= bytes) return true;

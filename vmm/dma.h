@@ -29,8 +29,9 @@ class Dma {
   [[nodiscard]] virtual bool write(GuestPhys to, std::span<const std::byte> from) = 0;
 };
 
-/// Through stage 2, and only into RAM that the VM owns: windows to host memory of others
-/// (passthrough, inter-VM channels) are refused, and so is writing what the guest may only read.
+/// Through stage 2, and only into RAM of the VM, a reserved host range of its configuration, too:
+/// windows to memory of others (passthrough, inter-VM channels, the embedder's) are refused, and so
+/// is writing what the guest may only read.
 /// A write is one of the monitor: pages are marked written and translated code is dropped.
 class GuestDma final : public Dma {
  public:

@@ -97,6 +97,18 @@ TEST_P(ADeviceOnTheBoard, IsRefusedMemoryThatIsNotTheGuests) {
   EXPECT_EQ(outcome->dma.refused_reads, 0u);
 }
 
+TEST_P(ADeviceOnTheBoard, ReachesRamOfEveryMapType) {
+  const Scenario scenario{.arch = GetParam(), .guest = "entropy"};
+  for (const MapType type : {MapType::Alloc, MapType::Identical, MapType::Reserved}) {
+    SCOPED_TRACE(static_cast<int>(type));
+    const auto outcome = run_once(scenario, {.name = "plain", .map_type = type});
+
+    ASSERT_TRUE(outcome);
+    EXPECT_EQ(outcome->console, transcript_of(scenario));
+    EXPECT_EQ(outcome->dma.refused_writes, 4u) << "windows and holes are as they were";
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, ADeviceOnTheBoard, ::testing::ValuesIn(available_archs()), arch_name);
 
 TEST(LazyMemory, IsPopulatedPageByPage) {

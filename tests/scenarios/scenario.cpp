@@ -66,6 +66,21 @@ void expect_equal(const Scenario& scenario, const Variant& variant, const Outcom
       command_of(scenario, variant));
 }
 
+/// RAM of that type. The monitor keeps the first 64 KiB of the host.
+std::vector<MemoryRegionConfig> ram_of(std::vector<MemoryRegionConfig> regions, MapType type) {
+  constexpr std::uint64_t kFirstHostAddress = 0x1'0000;
+  if (type == MapType::Alloc) return regions;
+  for (MemoryRegionConfig& region : regions) region.map_type = type;
+  if (regions.front().gpa < kFirstHostAddress) {
+    const MemoryRegionConfig low{.gpa = regions.front().gpa,
+                                 .size = kFirstHostAddress - regions.front().gpa};
+    regions.front().gpa += low.size;
+    regions.front().size -= low.size;
+    regions.insert(regions.begin(), low);
+  }
+  return regions;
+}
+
 }  // namespace
 
 void PrintTo(const Scenario& scenario, std::ostream* out) {
@@ -110,6 +125,7 @@ Result<> Bench::load(const Scenario& scenario, const Variant& variant) {
   }
   VmConfig config = architecture->default_config(kMemory);
   config.populate = variant.populate;
+  config.memory_regions = ram_of(std::move(config.memory_regions), variant.map_type);
   config.cpu_num = scenario.vcpus;
   config.memory_regions.push_back(
       {.gpa = kReadOnlyBase.raw(), .size = kRegionSize, .flags = 5, .map_type = MapType::Alloc});

@@ -39,6 +39,7 @@ struct Variant {
   std::string name;
   std::uint64_t slice = 0;
   Populate populate = Populate::Eager;
+  MapType map_type = MapType::Alloc;  ///< of RAM, but for what is the monitor's on the host
 };
 
 /// What came of it.

@@ -65,6 +65,18 @@ TEST_F(ADma, GoesOnFromOneRegionToTheNext) {
   EXPECT_TRUE(read(DmaWorld::kReadOnly - 8, 16));
 }
 
+TEST_F(ADma, ReachesRamOfEveryMapType) {
+  for (const std::uint64_t at : {DmaWorld::kRam, DmaWorld::kIdentical, DmaWorld::kReserved}) {
+    SCOPED_TRACE(at);
+    EXPECT_TRUE(write(at, kPageSize));
+    EXPECT_TRUE(read(at, kPageSize));
+    EXPECT_EQ(world_.bytes_at(at, kPageSize), std::vector<std::byte>(kPageSize, std::byte{0x5a}));
+  }
+  EXPECT_TRUE(write(DmaWorld::kReserved - 1, 2)) << "from one type to another";
+  EXPECT_FALSE(write(DmaWorld::kReserved + kPageSize - 1, 2));
+  EXPECT_EQ(refused_writes(), 1u);
+}
+
 TEST_F(ADma, DoesNothingForNoBytesWhereverTheyAre) {
   EXPECT_TRUE(write(DmaWorld::kNowhere, 0));
   EXPECT_TRUE(read(~std::uint64_t{0}, 0));

@@ -23,6 +23,9 @@ class DmaWorld {
   static constexpr std::uint64_t kReadOnly = kRam + kRamBytes;
   static constexpr std::uint64_t kWindow = kReadOnly + kPageSize;
   static constexpr std::uint64_t kNowhere = kWindow + kPageSize;
+  /// RAM at the same address of the host: owned, and not.
+  static constexpr std::uint64_t kIdentical = ScriptedHost::kBase.raw() + 0x80'0000;
+  static constexpr std::uint64_t kReserved = kIdentical + kPageSize;
 
   DmaWorld() {
     constexpr auto kRead = MappingFlags::Read;
@@ -30,6 +33,10 @@ class DmaWorld {
                           "ram"));
     expect(memory.map_ram(GuestPhys(kReadOnly), kPageSize, kRead, MapType::Alloc, Populate::Eager,
                           "rom"));
+    expect(memory.map_ram(GuestPhys(kIdentical), kPageSize, kRamFlags, MapType::Identical,
+                          Populate::Eager, "identical"));
+    expect(memory.map_ram(GuestPhys(kReserved), kPageSize, kRamFlags, MapType::Reserved,
+                          Populate::Eager, "reserved"));
     const auto shared =
         host.frames().allocate(kPageSize, kPageSize, {.vm = VmId{2}, .use = FrameUse::Shared});
     expect(memory.map_linear(GuestPhys(kWindow), *shared, kPageSize, kRamFlags, "window"));
