@@ -52,9 +52,12 @@ Result<> Bus::insert(std::uint64_t base, Device& device, std::unique_ptr<Device>
     return fail(ErrorCode::AlreadyExists, "{} at {} {:#x}+{:#x} overlaps {}", device.name(), name_,
                 base, size, other->name());
   }
-  if (line != kNoLine && (controller == nullptr || !controller->has_line(line))) {
-    return fail(ErrorCode::InvalidInput, "{} wants interrupt line {}, which is not there",
-                device.name(), line);
+  if (line != kNoLine) {
+    if (controller == nullptr) {
+      return fail(ErrorCode::InvalidInput, "{} wants interrupt line {} of no controller",
+                  device.name(), line);
+    }
+    RETRAP_TRY(controller->claim_line(line, device.name()));
   }
   const auto place = std::upper_bound(bases_.begin(), bases_.end(), base) - bases_.begin();
   auto entry = std::make_unique<Entry>(
@@ -75,8 +78,9 @@ Result<std::unique_ptr<Device>> Bus::remove(std::uint64_t base) {
   entries_.erase(entries_.begin() + place);
   last_ = nullptr;
   bases_.erase(found);
-  if (entry->level && entry->controller != nullptr) {
-    entry->controller->set_device_line(entry->line, false);
+  if (entry->controller != nullptr) {
+    if (entry->level) entry->controller->set_device_line(entry->line, false);
+    entry->controller->release_line(entry->line);
   }
   set_alarm();
   return std::move(entry->owned);

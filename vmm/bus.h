@@ -38,9 +38,9 @@ class Bus final : AlarmSink {
   Bus(const Bus&) = delete;
   Bus& operator=(const Bus&) = delete;
 
-  /// Takes the device. Its level drives input `line` of `controller` (which outlives the bus, and
-  /// may be null when line is kNoLine). AlreadyExists names the device in the way; InvalidInput for
-  /// size 0 or a range that wraps.
+  /// Takes the device. Its level alone drives input `line` of `controller` (which outlives the use
+  /// of the bus, and may be null when line is kNoLine). AlreadyExists names the device in the way
+  /// or on that line; InvalidInput for size 0, a range that wraps, or a line that is not there.
   [[nodiscard]] Result<Device*> add(std::uint64_t base, std::unique_ptr<Device> device,
                                     std::uint32_t line = kNoLine,
                                     InterruptController* controller = nullptr);

@@ -387,6 +387,26 @@ const EmuDeviceKind* find_emu_device_kind(std::uint64_t type) {
   return row == kKinds.end() ? nullptr : &*row;
 }
 
+void check_interrupt_numbers(const VmConfig& config, std::uint32_t limit,
+                             std::vector<std::string>& problems) {
+  const auto check = [&](std::string_view key, const std::string& name, std::uint64_t number) {
+    if (number < limit) return;
+    problems.push_back(fmt::format("devices.{}: {} has interrupt line {}; {} has 0 to {}", key,
+                                   printable(name), number, to_string(config.arch), limit - 1));
+  };
+  for (const EmuDeviceConfig& device : config.emu_devices) {
+    const bool is_ivc = device.emu_type == EmuDeviceType::IvcChannel;
+    if (!is_ivc && device.emu_type != EmuDeviceType::Dummy) continue;
+    check("emu_devices", device.name, device.irq_id);
+    if (is_ivc && !device.cfg_list.empty()) {
+      check("emu_devices", device.name, device.cfg_list.front());
+    }
+  }
+  for (const PassthroughDeviceConfig& device : config.passthrough_devices) {
+    check("passthrough_devices", device.name, device.irq_id);
+  }
+}
+
 bool is_on_ports(ArchId arch, EmuDeviceType type) {
   return arch == ArchId::X86_64 &&
          (type == EmuDeviceType::Console || type == EmuDeviceType::X86Pit);

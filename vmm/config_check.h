@@ -21,6 +21,12 @@ struct ConfigProblem {
 /// `text` on one line: control characters as \xNN.
 [[nodiscard]] std::string printable(std::string_view text);
 
+/// Adds to `problems` every interrupt number of a device without a fixed one (passthrough, dummy,
+/// IVC) that is not below `limit`, the numbers that the controller of `config.arch` has. Many mean
+/// nothing (of a window of memory, with no_irq): one that is wrong is not taken in silence.
+void check_interrupt_numbers(const VmConfig& config, std::uint32_t limit,
+                             std::vector<std::string>& problems);
+
 /// What an emu_type of the configuration is.
 struct EmuDeviceKind {
   EmuDeviceType type;

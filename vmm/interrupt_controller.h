@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
 
 #include "vmm/base/result.h"
 #include "vmm/ids.h"
@@ -26,7 +29,7 @@ class InterruptController {
   virtual ~InterruptController() = default;
 
   /// Sets the level of input `line` (SPI number + 32, PLIC source, GSI). Lines nobody has are
-  /// refused by `has_line` when the device is added; here they are ignored.
+  /// refused when the device claims them; here they are ignored.
   virtual void set_line(std::uint32_t line, bool level) = 0;
 
   /// One edge on `line`, remembered until it is taken however the guest has configured the line:
@@ -50,7 +53,14 @@ class InterruptController {
     set_line(line, level);
   }
 
+  /// Whether a device can be wired to it.
   [[nodiscard]] virtual bool has_line(std::uint32_t line) const = 0;
+
+  /// Gives input `line` to a device, alone: of two levels on one line, one would be lost.
+  /// InvalidInput where there is no such line, AlreadyExists where another has it; names all.
+  [[nodiscard]] Result<> claim_line(std::uint32_t line, std::string_view device);
+  /// Nobody has `line` any more.
+  void release_line(std::uint32_t line);
 
   /// Makes `vector` pending at `vcpu`: an INTID, an interrupt vector, or 1/5/9 (VS software,
   /// timer, external). InvalidInput where the architecture has no such vector.
@@ -63,7 +73,8 @@ class InterruptController {
   }
 
  private:
-  LineSink* line_sink_ = nullptr;  ///< may be null
+  LineSink* line_sink_ = nullptr;                ///< may be null
+  std::map<std::uint32_t, std::string> claims_;  ///< line -> device
 };
 
 }  // namespace retrap

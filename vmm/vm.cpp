@@ -88,7 +88,7 @@ Result<> Vm::build() {
                                     .devices = hal_.host_devices()}));
   RETRAP_TRY(map_other_memory(config_, parts_->memory));
   for (const Region& region : parts_->memory.regions()) RETRAP_TRY(check_no_device(region.range));
-  return check_ivc_device();
+  return wire_ivc_device();
 }
 
 Result<> Vm::plug_board(Architecture& architecture) {
@@ -110,12 +110,11 @@ Result<> Vm::plug_board(Architecture& architecture) {
   return {};
 }
 
-Result<> Vm::check_ivc_device() const {
+Result<> Vm::wire_ivc_device() {
   if (const auto& window = ivc_window_.range()) RETRAP_TRY(check_no_device(*window));
   const auto line = ivc_line_of(config_);
-  if (!line || parts_->board->interrupts().has_line(*line)) return {};
-  return fail(ErrorCode::InvalidInput, "the ivc device wants interrupt line {}, which is not there",
-              *line);
+  if (!line) return {};
+  return board().interrupts().claim_line(*line, "the ivc device");
 }
 
 std::vector<std::unique_ptr<Device>> Vm::tear_down() {

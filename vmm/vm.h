@@ -207,7 +207,7 @@ class Vm final : private LineSink {
   Vm(VmConfig config, Hal& hal, ConsoleSink& console);
   [[nodiscard]] Result<> build();
   [[nodiscard]] Result<> plug_board(Architecture& architecture);
-  [[nodiscard]] Result<> check_ivc_device() const;
+  [[nodiscard]] Result<> wire_ivc_device();
   void drop_parts();
   [[nodiscard]] Result<> rebuild();
   /// The parts go; the embedder's devices are given back, in the order of plugged_.

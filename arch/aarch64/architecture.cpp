@@ -3,6 +3,7 @@
 
 #include "arch/aarch64/board.h"
 #include "arch/aarch64/stage2.h"
+#include "vmm/config_check.h"
 
 namespace retrap::aarch64 {
 namespace {
@@ -27,6 +28,7 @@ class Aarch64Architecture final : public Architecture {
   void check(const VmConfig& config, std::vector<std::string>& problems) const override {
     check_cpus(config, problems);
     check_devices(config, problems);
+    check_interrupt_numbers(config, kInterrupts, problems);
     for (const MemoryRegionConfig& region : config.memory_regions) {
       if (region.size != 0 && ((region.gpa + (region.size - 1)) >> s2::kAddressBits) != 0) {
         problems.push_back(
@@ -88,6 +90,13 @@ class Aarch64Architecture final : public Architecture {
         case EmuDeviceType::PpptGlobal:
           problems.push_back(
               fmt::format("devices.emu_devices: {} is no device of aarch64", device.name));
+          break;
+        case EmuDeviceType::InterruptController:
+        case EmuDeviceType::GpptDistributor:
+        case EmuDeviceType::GpptRedistributor:
+          if (device.irq_id == 0) break;
+          problems.push_back(fmt::format("devices.emu_devices: {} has irq {}; on aarch64 it has 0",
+                                         device.name, device.irq_id));
           break;
         default: break;
       }

@@ -6,6 +6,7 @@
 #include "arch/riscv64/board.h"
 #include "arch/riscv64/stage2.h"
 #include "vmm/base/check.h"
+#include "vmm/config_check.h"
 
 namespace retrap::riscv64 {
 namespace {
@@ -74,6 +75,7 @@ void check_device(const EmuDeviceConfig& device, std::vector<std::string>& probl
 }
 
 void RiscvArchitecture::check(const VmConfig& config, std::vector<std::string>& problems) const {
+  check_interrupt_numbers(config, Plic::kSources, problems);
   for (const std::uint64_t id : config.phys_cpu_ids) {
     if (id <= Sbi::kHighestHartId) continue;
     problems.push_back(fmt::format("base.phys_cpu_ids: {:#x} is not a hart id; give 0x0 to {:#x}",

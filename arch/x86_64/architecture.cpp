@@ -7,6 +7,7 @@
 #include "arch/x86_64/boot.h"
 #include "arch/x86_64/stage2.h"
 #include "vmm/base/check.h"
+#include "vmm/config_check.h"
 
 namespace retrap::x86_64 {
 namespace {
@@ -78,6 +79,7 @@ void check_device(const EmuDeviceConfig& device, std::vector<std::string>& probl
 }
 
 void PcArchitecture::check(const VmConfig& config, std::vector<std::string>& problems) const {
+  check_interrupt_numbers(config, IoApic::kPins, problems);
   for (const std::uint64_t id : config.phys_cpu_ids) {
     if (id <= Lapic::kHighestId) continue;
     problems.push_back(fmt::format("base.phys_cpu_ids: {:#x} is not an APIC id; give 0x0 to {:#x}",

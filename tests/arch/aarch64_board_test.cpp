@@ -162,7 +162,8 @@ TEST_F(AnAarch64Board, GivesTheEntropyDeviceALineOfItsOwn) {
                          .irq_id = 44,
                          .emu_type = EmuDeviceType::Console,
                          .cfg_list = {}}};
-  ASSERT_THAT(build(), Succeeds());
+  EXPECT_THAT(build(), FailsSaying(ErrorCode::AlreadyExists,
+                                   "virtio-entropy wants interrupt line 44, which pl011 has"));
   std::vector<std::string> problems;
   architecture->check(config, problems);
   EXPECT_THAT(problems, ::testing::ElementsAre(HasSubstr("irq 44 is the entropy device's")));
@@ -370,6 +371,21 @@ TEST_F(TheAarch64Architecture, NamesEveryProblemAtOnce) {
   EXPECT_THAT(all, HasSubstr("page aligned"));
   EXPECT_THAT(all, HasSubstr("no SPI"));
   EXPECT_THAT(all, HasSubstr("pit is no device of aarch64"));
+}
+TEST_F(TheAarch64Architecture, KnowsItsInterruptNumbers) {
+  config.emu_devices = {{.name = "gicd",
+                         .base_gpa = 0x0800'0000,
+                         .length = 0x1'0000,
+                         .irq_id = 5,
+                         .emu_type = EmuDeviceType::GpptDistributor,
+                         .cfg_list = {}}};
+  config.passthrough_devices = {
+      {.name = "one", .base_gpa = 0x2000'0000, .base_hpa = 0x2000'0000, .length = 16, .irq_id = 1},
+      {.name = "io", .base_gpa = 0x3000'0000, .base_hpa = 0x3000'0000, .length = 16, .irq_id = 256},
+  };
+  EXPECT_EQ(problems(),
+            "devices.emu_devices: gicd has irq 5; on aarch64 it has 0\n"
+            "devices.passthrough_devices: io has interrupt line 256; aarch64 has 0 to 255");
 }
 
 }  // namespace

@@ -311,6 +311,17 @@ TEST_F(TheArchitecture, D4_RefusesLengthsAndSourcesThatItsDevicesDoNotHave) {
   EXPECT_THAT(problems[1], ::testing::HasSubstr("uart has irq 11; on riscv64 it has 10"));
 }
 
+TEST_F(TheArchitecture, KnowsItsInterruptNumbers) {
+  VmConfig config = architecture_->default_config(1u << 20);
+  config.passthrough_devices = {
+      {.name = "one", .base_gpa = 0x2000'0000, .base_hpa = 0x2000'0000, .length = 16, .irq_id = 63},
+      {.name = "io", .base_gpa = 0x3000'0000, .base_hpa = 0x3000'0000, .length = 16, .irq_id = 64},
+  };
+  EXPECT_THAT(problems_of(config),
+              ::testing::ElementsAre(
+                  "devices.passthrough_devices: io has interrupt line 64; riscv64 has 0 to 63"));
+}
+
 TEST_F(TheArchitecture, RefusesWhatItCannotDo) {
   VmConfig config = architecture_->default_config(1u << 20);
   config.phys_cpu_ids = {4096};

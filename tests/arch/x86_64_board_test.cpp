@@ -300,6 +300,17 @@ TEST(PcArchitecture, TakesAnyApicIdButTheBroadcast) {
                           "base.phys_cpu_ids: 0x100000000 is not an APIC id; give 0x0 to 0xfe"}));
 }
 
+TEST(PcArchitecture, KnowsItsInterruptNumbers) {
+  Host host;
+  VmConfig config = host.architecture(ArchId::X86_64)->default_config(2 << 20);
+  config.passthrough_devices = {{.name = "one", .length = 16, .irq_id = 23},
+                                {.name = "io", .length = 16, .irq_id = 24}};
+  std::vector<std::string> problems;
+  host.architecture(ArchId::X86_64)->check(config, problems);
+  EXPECT_EQ(problems, std::vector<std::string>{"devices.passthrough_devices: io has interrupt line "
+                                               "24; x86_64 has 0 to 23"});
+}
+
 TEST(PcArchitecture, NamesWhatAPcCannotDo) {
   Host host;
   VmConfig config = host.architecture(ArchId::X86_64)->default_config(2 << 20);

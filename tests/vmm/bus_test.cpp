@@ -107,6 +107,28 @@ TEST_F(ABus, RefusesALineThatNobodyHas) {
   EXPECT_FALSE(bus_.covers(0, 1));
 }
 
+TEST_F(ABus, RefusesDevicesThatShareALineOnWhicheverBus) {
+  plug(0x1000, 8, 5);
+  Bus ports("port", clock_);
+  const auto add_to = [&](Bus& bus, std::uint32_t line) {
+    return bus.add(0x2000, std::make_unique<ProbeDevice>(8, "late"), line, &interrupts_);
+  };
+  constexpr auto kRefusal = "late wants interrupt line 5, which probe has";
+  EXPECT_THAT(add_to(bus_, 5), FailsSaying(ErrorCode::AlreadyExists, kRefusal));
+  EXPECT_THAT(add_to(ports, 5), FailsSaying(ErrorCode::AlreadyExists, kRefusal));
+  EXPECT_FALSE(ports.covers(0x2000, 8));
+
+  ASSERT_THAT(bus_.remove(0x1000), Succeeds());
+  EXPECT_THAT(add_to(ports, 5), Succeeds()) << "a device that is unplugged gives its line back";
+}
+
+TEST_F(ABus, KeepsNoLineForADeviceThatItRefuses) {
+  plug(0x1000, 8);
+  ASSERT_THAT(bus_.add(0x1000, std::make_unique<ProbeDevice>(8), 5, &interrupts_),
+              FailsWith(ErrorCode::AlreadyExists));
+  EXPECT_THAT(bus_.add(0x2000, std::make_unique<ProbeDevice>(8), 5, &interrupts_), Succeeds());
+}
+
 TEST_F(ABus, DrivesTheLineAfterEachAccess) {
   ProbeDevice& device = plug(0x1000, 8, 5);
   EXPECT_EQ(interrupts_.lines(), 0u);

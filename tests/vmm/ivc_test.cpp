@@ -364,6 +364,19 @@ TEST(AnIvcDevice, IsCheckedBeforeAnythingIsBuilt) {
               HasSubstr("no interrupt line"));
 }
 
+TEST(AnIvcDevice, HasItsLineAlone) {
+  TwoVms vms;
+  Vm& vm = vms.hypervisor.vm(0);
+  const auto plug = [&](std::uint32_t line) {
+    return vm.add_mmio_device(0x2000'0000_gpa, std::make_unique<test::ProbeDevice>(4), line);
+  };
+  EXPECT_THAT(plug(kIvcLine), FailsSaying(ErrorCode::AlreadyExists,
+                                          "probe wants interrupt line 5, which the ivc device"));
+  EXPECT_THAT(plug(kIvcLine + 1), Succeeds());
+  ASSERT_THAT(vm.reset(), Succeeds());
+  EXPECT_TRUE(vm.mmio().covers(0x2000'0000, 1)) << "both have their lines again";
+}
+
 TEST(AnIvcDevice, IsRefusedALineThatIsNotThere) {
   TwoVms vms;
   VmConfig config = vms.config(3);

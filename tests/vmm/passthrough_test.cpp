@@ -5,6 +5,7 @@
 
 #include "tests/support/matchers.h"
 #include "tests/support/scripted_vm.h"
+#include "vmm/config_check.h"
 
 namespace retrap {
 namespace {
@@ -133,6 +134,51 @@ TEST_F(APassthrough, NamesTheLineThatIsNotThere) {
   config_.passthrough_devices.front().irq_id = 64;
   EXPECT_THAT(create(), FailsSaying(ErrorCode::InvalidInput, "timer wants interrupt line 64"));
   EXPECT_EQ(host_.frames().bytes_free(), host_.memory().size());
+}
+
+TEST_F(APassthrough, NamesWhoHasItsLine) {
+  config_.interrupt_mode = InterruptMode::Passthrough;
+  config_.emu_devices.push_back({.name = "ivc",
+                                 .base_gpa = 0x6000'0000,
+                                 .length = 0x1000,
+                                 .irq_id = 7,
+                                 .emu_type = EmuDeviceType::IvcChannel,
+                                 .cfg_list = {}});
+  EXPECT_THAT(create(), FailsSaying(ErrorCode::AlreadyExists,
+                                    "the ivc device wants interrupt line 7, which timer has"));
+  config_.interrupt_mode = InterruptMode::Emulated;
+  EXPECT_THAT(create(), Succeeds()) << "the timer is not wired";
+}
+
+TEST_F(APassthrough, GivesALineToOneDeviceOfAWindow) {
+  config_.interrupt_mode = InterruptMode::Passthrough;
+  auto other = std::make_unique<ProbeDevice>(8, "other");
+  ASSERT_THAT(host_.host_devices()->add(kTimerAt.wrapping_add(0x800), std::move(other)),
+              Succeeds());
+  EXPECT_THAT(create(), FailsSaying(ErrorCode::AlreadyExists,
+                                    "passthrough device timer: other wants interrupt line 7, which "
+                                    "timer has"));
+}
+
+TEST(AConfiguration, HasOnlyInterruptNumbersOfItsController) {
+  const auto problems_with = [](std::uint32_t irq) {
+    VmConfig config;
+    config.passthrough_devices = {{.name = "window", .length = 0x1000, .irq_id = irq}};
+    config.emu_devices = {
+        {.name = "dummy", .irq_id = irq, .cfg_list = {}},
+        {.name = "ivc", .irq_id = irq, .emu_type = EmuDeviceType::IvcChannel, .cfg_list = {irq}}};
+    std::vector<std::string> problems;
+    check_interrupt_numbers(config, 24, problems);
+    return problems;
+  };
+  EXPECT_THAT(problems_with(23), ::testing::IsEmpty());
+  EXPECT_THAT(problems_with(9999),
+              ::testing::ElementsAre(
+                  "devices.emu_devices: dummy has interrupt line 9999; x86_64 has 0 to 23",
+                  "devices.emu_devices: ivc has interrupt line 9999; x86_64 has 0 to 23",
+                  "devices.emu_devices: ivc has interrupt line 9999; x86_64 has 0 to 23",
+                  "devices.passthrough_devices: window has interrupt line 9999; x86_64 has 0 to "
+                  "23"));
 }
 
 TEST(AHostDevice, IsWhereNoOtherIs) {
