@@ -99,7 +99,8 @@ class Machine final : public Hal {
   /// As Vm::shutdown(); its inter-VM channels end, too.
   [[nodiscard]] Result<> shutdown(Vm& vm);
   /// The VM in place as add_vm() made it: nothing of what has run is left but what its console has
-  /// printed. It boots at the next run(). Vm::reset() says what becomes of its parts.
+  /// printed. It boots at the next run(). Vm::reset() says what becomes of its parts. Where it
+  /// cannot be built again, or its images do not load, it has Failed, and the Error says why.
   [[nodiscard]] Result<> reset(Vm& vm, const Images& images);
   /// Shuts the VM down where it runs, and gives every frame back. Its id is free again.
   [[nodiscard]] Result<> destroy(Vm& vm);

@@ -1,5 +1,6 @@
 // What comes to a machine from outside: done, and told to whoever listens.
 #include "sim/machine.h"
+#include "vmm/base/check.h"
 #include "vmm/base/overloaded.h"
 
 namespace retrap {
@@ -64,10 +65,15 @@ Result<> Machine::shutdown(Vm& vm) {
 }
 
 Result<> Machine::reset(Vm& vm, const Images& images) {
-  RETRAP_TRY(hypervisor().reset(position_of(vm)));
-  RETRAP_TRY(vm.load(images));
-  tell(vm, traces::ResetInput{});
-  return {};
+  auto done = hypervisor().reset(position_of(vm));
+  if (done) {
+    done = vm.load(images);
+    // It is Ready, and nobody boots it without its images.
+    const auto failed = done ? done : vm.end(VmEnd::Fault, done.error().message);
+    RETRAP_CHECK(failed.has_value(), "a VM that is Ready can fail");
+  }
+  if (done || vm.state() == VmState::Failed) tell(vm, traces::ResetInput{});
+  return done;
 }
 
 Result<> Machine::destroy(Vm& vm) {

@@ -54,6 +54,22 @@ TEST_P(EmbedderReplay, OfEveryCallIsIdentical) {
                                1000, &images));
 }
 
+TEST_P(EmbedderReplay, OfAResetThatFailsFails) {
+  Images images;
+  images.kernel =
+      Image::parse("big", std::vector<std::byte>(64 << 20, std::byte{1}), GetParam()).value();
+
+  EXPECT_TRUE(testing::replays([&] { return machine_with(GetParam(), "timer"); },
+                               [&](Machine& machine, Recorder& recorder) {
+                                 (void)recorder.run(2000);
+                                 EXPECT_FALSE(machine.reset(machine.vm(0), images));
+                                 const RunReport report = recorder.run();
+                                 EXPECT_EQ(report.reason, StopReason::Crashed);
+                                 return report;
+                               },
+                               1000, &images));
+}
+
 TEST_P(EmbedderReplay, WithoutTheImagesOfAResetSaysSo) {
   const Images images = test::images_of(GetParam(), "hello").value();
   const auto result =

@@ -141,6 +141,33 @@ TEST_P(AMachine, MovesItsMemoryForAnIdenticalRegion) {
   }
 }
 
+TEST_P(AMachine, HasFailedWhereItsImagesDoNotLoadAfterAReset) {
+  struct Listener final : MachineObserver {
+    void on_input(const traces::InputRecord& input) override { inputs.push_back(input.input); }
+    std::vector<traces::Input> inputs;
+  } listener;
+  Vm& vm = **machine_->add_vm(config(), images());
+  machine_->set_observer(&listener);
+  Images too_big;
+  too_big.kernel =
+      *Image::parse("kernel", std::vector<std::byte>(64_MiB, std::byte{1}), GetParam());
+
+  const auto reset = machine_->reset(vm, too_big);
+
+  ASSERT_FALSE(reset);
+  EXPECT_EQ(vm.state(), VmState::Failed);
+  EXPECT_EQ(vm.life().detail(), reset.error().message);
+  ASSERT_EQ(listener.inputs.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<traces::ResetInput>(listener.inputs.front()));
+  const RunReport report = machine_->run(1000);
+  EXPECT_EQ(report.reason, StopReason::Crashed);
+  EXPECT_EQ(report.detail, reset.error().message);
+  EXPECT_EQ(report.instructions, 0u) << "nobody boots it without its images";
+  EXPECT_THAT(machine_->reset(vm, images()), Succeeds());
+  EXPECT_EQ(vm.state(), VmState::Ready);
+  machine_->set_observer(nullptr);
+}
+
 TEST_P(AMachine, LetsNoRamTakeThePlaceOfAWindow) {
   constexpr std::uint64_t kHost = 0x1'0000'0000;
   VmConfig wanted = config();
