@@ -85,7 +85,7 @@ class Machine final : public Hal {
   [[nodiscard]] const std::string& console_of(const Vm& vm) const;
 
   // What comes from outside. Through these it reaches the observer, and a replay can do it again.
-  /// A byte typed at the console of `vm`; false where its buffer is full.
+  /// A byte typed at the console of `vm`; false where its buffer is full, or it is Destroyed.
   [[nodiscard]] bool type(Vm& vm, char byte);
   [[nodiscard]] Result<> inject(Vm& vm, VcpuId vcpu, std::uint64_t vector);
   [[nodiscard]] Result<> map(Vm& vm, const traces::MapInput& map);

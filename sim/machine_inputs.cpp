@@ -6,7 +6,7 @@
 namespace retrap {
 
 bool Machine::type(Vm& vm, char byte) {
-  if (!vm.board().receive(byte)) return false;
+  if (!vm.is_built() || !vm.board().receive(byte)) return false;
   tell(vm, traces::ConsoleInput{std::string(1, byte)});
   return true;
 }
@@ -31,7 +31,7 @@ Result<> Machine::unmap(Vm& vm, const traces::UnmapInput& unmap) {
 }
 
 Result<> Machine::write_memory(Vm& vm, GuestPhys to, std::string_view bytes) {
-  RETRAP_TRY(vm.memory().write(to, std::as_bytes(std::span(bytes))));
+  RETRAP_TRY(vm.write_to_guest(to, std::as_bytes(std::span(bytes))));
   // A trace holds it in parts of a size that fits a block.
   constexpr std::size_t kPart = std::size_t{1} << 19;
   for (std::size_t at = 0; at < bytes.size(); at += kPart) {

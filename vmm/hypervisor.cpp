@@ -75,6 +75,7 @@ Result<> Hypervisor::reset(std::size_t vm) {
 
 Result<> Hypervisor::destroy(std::size_t vm) {
   Vm& guest = *guests_[vm].vm;
+  if (guest.life().is_inside()) return guest.life().refuse("be destroyed");
   if (guest.state() == VmState::Running || guest.state() == VmState::Paused) {
     RETRAP_TRY(guest.shutdown());
   }

@@ -63,6 +63,8 @@ class LifeCycle {
   /// A vCPU goes into the run loop, and comes back from it.
   void enter() { ++inside_; }
   void leave();
+  /// Whether any is there.
+  [[nodiscard]] bool is_inside() const { return inside_ != 0; }
 
   /// The refusal of an operation in this state.
   [[nodiscard]] tl::unexpected<Error> refuse(std::string_view operation) const;

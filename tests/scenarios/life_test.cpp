@@ -66,12 +66,23 @@ TEST_P(AVmWithAGuest, IsAFreshOneAfterAReset) {
 }
 
 TEST_P(AVmWithAGuest, IsAFreshOneAfterAResetInTheMiddle) {
-  for (const std::uint64_t instructions : {1u, 100u, 5'000u, 20'000u}) {
-    OneVm used = vm_with(GetParam(), "paging");
-    ASSERT_EQ(used.machine->run(instructions).reason, StopReason::BudgetSpent);
-    ASSERT_TRUE(used.machine->reset(*used.vm, images_of(GetParam(), "paging")));
-    const OneVm fresh = vm_with(GetParam(), "paging", 1, used.machine->clock().now_ns());
-    EXPECT_EQ(digest_of(*used.vm), digest_of(*fresh.vm));
+  for (const std::string guest : {"paging", "smp"}) {
+    const std::uint32_t vcpus = guest == "smp" ? 4 : 1;
+    for (const std::uint64_t instructions : {1u, 100u, 2'000u, 5'000u, 20'000u}) {
+      SCOPED_TRACE(fmt::format("{} after {}", guest, instructions));
+      OneVm used = vm_with(GetParam(), guest, vcpus);
+      (void)used.machine->run(instructions);
+      ASSERT_TRUE(used.machine->reset(*used.vm, images_of(GetParam(), guest)));
+      const OneVm fresh = vm_with(GetParam(), guest, vcpus, used.machine->clock().now_ns());
+      EXPECT_EQ(digest_of(*used.vm), digest_of(*fresh.vm));
+
+      used.machine->reseed(1);
+      fresh.machine->reseed(1);
+      (void)used.machine->run(50'000'000);
+      EXPECT_EQ(to_string(fresh.machine->run(50'000'000).reason),
+                to_string(StopReason::PoweredOff));
+      EXPECT_EQ(digest_of(*used.vm), digest_of(*fresh.vm));
+    }
   }
 }
 
