@@ -59,6 +59,7 @@ bool Clock::fire_due() {
 void Clock::reset() {
   retired_ = 0;
   idle_ns_ = 0;
+  (void)lap();
   slice_end_ = kNever;
   set_turn(kNever, kNever);
   for (Alarm& alarm : alarms_) alarm.deadline_ns = kNever;

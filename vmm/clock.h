@@ -41,6 +41,19 @@ class Clock {
     return retired * ns_per_instruction_ + idle_ns_;
   }
 
+  /// What has passed between two looks at the clock.
+  struct Lap {
+    std::uint64_t instructions;  ///< retired by all CPUs
+    std::uint64_t idle_ns;       ///< skipped because everybody waited
+  };
+  /// Since the lap before, whoever took it. The exits that observers hear of are laps.
+  Lap lap() {
+    const Lap lap{.instructions = retired_ - lap_retired_, .idle_ns = idle_ns_ - lap_idle_ns_};
+    lap_retired_ = retired_;
+    lap_idle_ns_ = idle_ns_;
+    return lap;
+  }
+
   /// Publishes the count of a CPU. Requires retired >= retired().
   void retire_to(std::uint64_t retired) { retired_ = retired; }
 
@@ -97,6 +110,8 @@ class Clock {
   std::uint64_t stop_at_ = kNever;
   std::uint64_t turn_due_ = kNever;
   std::uint64_t spin_due_ = kNever;
+  std::uint64_t lap_retired_ = 0;
+  std::uint64_t lap_idle_ns_ = 0;
   std::uint64_t next_alarm_ns_ = kNever;
   std::vector<Alarm> alarms_;  ///< index = AlarmId; a null sink is a free place
 };

@@ -91,7 +91,6 @@ void Hypervisor::let_go(std::size_t vm) {
   }
 }
 
-void Hypervisor::boot_all() {
 void Hypervisor::let_go_of_ended() {
   if (channels_.empty()) return;
   for (std::size_t vm = 0; vm < guests_.size(); ++vm) {
@@ -99,6 +98,7 @@ void Hypervisor::let_go_of_ended() {
   }
 }
 
+void Hypervisor::boot_all() {
   for (Guest& guest : guests_) {
     if (guest.vm->state() != VmState::Ready) continue;
     RETRAP_CHECK(guest.vm->boot().has_value(), "a VM that is Ready boots");
@@ -130,8 +130,8 @@ AfterExit Hypervisor::run(Place place) {
 
 bool Hypervisor::wake() {
   bool woken = false;
-  for (std::size_t vm = 0; vm < guests_.size(); ++vm) {
   let_go_of_ended();
+  for (std::size_t vm = 0; vm < guests_.size(); ++vm) {
     if (!guests_[vm].vm->is_built()) continue;
     const auto& activity = guests_[vm].activity;
     for (std::uint32_t vcpu = 0; vcpu < activity.size(); ++vcpu) {

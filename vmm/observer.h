@@ -11,12 +11,22 @@
 
 namespace retrap {
 
+/// What an exit cost: the virtual time that has passed since the exit before, of whichever observed
+/// VM of the machine, or since one began to be observed. The costs of all exits add up to all of
+/// virtual time.
+struct ExitCost {
+  std::uint64_t instructions;  ///< retired by the machine; the last ones led to this exit
+  std::uint64_t idle_ns;       ///< skipped because every vCPU waited
+};
+
 /// A vCPU came back. Also called for each access of an instruction that makes several.
 struct ExitEvent {
   VmId vm;
   VcpuId vcpu;
   std::uint64_t sequence;  ///< of this VM, from 0
   std::uint64_t retired;   ///< machine instruction count at the exit
+  std::uint64_t now_ns;    ///< virtual time at the exit
+  ExitCost cost;
   std::uint64_t pc;
   const ExitReason& reason;
 };

@@ -168,7 +168,11 @@ class Vm final : private LineSink {
   [[nodiscard]] const VmStatistics& statistics() const { return statistics_; }
 
   /// Null for none; outlives its registration.
-  void set_observer(Observer* observer) { observer_ = observer; }
+  void set_observer(Observer* observer) {
+    // What passed while nobody looked is no exit's cost.
+    if (observer_ == nullptr) (void)clock_.lap();
+    observer_ = observer;
+  }
 
   /// Everything a guest could see: registers, RAM, devices, interrupt state.
   void digest(Digest& into) const;

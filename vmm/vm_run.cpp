@@ -297,10 +297,13 @@ Result<> Vm::answer_hypercall(VcpuId id, std::uint64_t value) {
 }
 
 void Vm::report(VcpuId id, const ExitReason& exit) {
+  const Clock::Lap lap = clock_.lap();
   observer_->on_exit({.vm = this->id(),
                       .vcpu = id,
                       .sequence = sequence_++,
                       .retired = clock_.retired(),
+                      .now_ns = clock_.now_ns(),
+                      .cost = {.instructions = lap.instructions, .idle_ns = lap.idle_ns},
                       .pc = parts_->vcpus[index(id)].arch().pc(),
                       .reason = exit});
 }

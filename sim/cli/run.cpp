@@ -183,7 +183,7 @@ Status run(const RunOptions& options) {
     return Status::Failure;
   }
   Machine* const machine = &session->machine();
-  ExitStatistics statistics(machine->clock());
+  ExitStatistics statistics;
   if (options.stat) machine->add_listener(statistics);
   const auto start = std::chrono::steady_clock::now();
   const RunReport report = run_to_the_end(*session, options.max_instructions.value_or(kNever));

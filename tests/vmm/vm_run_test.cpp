@@ -402,5 +402,29 @@ TEST_F(AVm, TellsAnObserverOfEveryExitAndAnswer) {
                           "2 = 0x77", "3 vcpu 0 at 7 pc 7: system-down"));
 }
 
+TEST_F(AVm, TellsAnObserverWhenAnExitWasAndWhatItCost) {
+  struct Costs final : Observer {
+    void on_exit(const ExitEvent& event) override {
+      log.push_back(fmt::format("{} at {} ns: {} + {}", name(event.reason), event.now_ns,
+                                event.cost.instructions, event.cost.idle_ns));
+    }
+    std::vector<std::string> log;
+  } costs;
+  const auto unseen = does({{.exit = exits::Halt{}, .after = 1000}});
+  ASSERT_THAT(unseen, Succeeds());
+  host.clock().skip_to(5000);
+  vm->set_observer(&costs);
+
+  ASSERT_THAT(does({{.exit = exits::IoRead{0x80, Width::Byte}, .after = 7},
+                    {.exit = exits::Halt{}, .after = 20}}),
+              Succeeds());
+  host.clock().skip_to(6000);
+  ASSERT_THAT(does({{.exit = exits::Halt{}, .after = 2}}), Succeeds());
+
+  // What it costs to complete the first is the second's.
+  EXPECT_THAT(costs.log, ElementsAre("io-read at 5007 ns: 7 + 0", "halt at 5028 ns: 21 + 0",
+                                     "halt at 6002 ns: 2 + 972"));
+}
+
 }  // namespace
 }  // namespace retrap
