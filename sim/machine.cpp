@@ -11,6 +11,7 @@
 #include "vmm/base/bits.h"
 #include "vmm/base/check.h"
 #include "vmm/base/overloaded.h"
+#include "vmm/examine.h"
 
 namespace retrap {
 namespace {
@@ -264,6 +265,13 @@ Result<Device*> Machine::add_host_device(HostPhys base, std::unique_ptr<Device> 
                 device->name(), *range, *ram);
   }
   return state_->devices.add(base, std::move(device));
+}
+
+ConfigFindings Machine::examine(const VmConfig& config) {
+  ConfigFindings findings = retrap::examine(config, *this);
+  const auto masks = state_->scheduler.phys_cpus().check(config);
+  if (!masks) findings.problems.push_back(problem_of(masks.error().message));
+  return findings;
 }
 
 Result<Vm*> Machine::add_vm(VmConfig config, const Images& images, ConsoleSink* console) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sim/input.h"
+#include "vmm/config_check.h"
 #include "vmm/hypervisor.h"
 #include "vmm/vm.h"
 
@@ -65,6 +66,9 @@ class Machine final : public Hal {
   /// A device of the simulated host, outside its memory: a VM whose configuration passes its
   /// addresses through gets it. Before that VM is added. As HostDevices::add().
   [[nodiscard]] Result<Device*> add_host_device(HostPhys base, std::unique_ptr<Device> device);
+
+  /// What there is to say of a configuration for this machine, before add_vm(): as examine().
+  [[nodiscard]] ConfigFindings examine(const VmConfig& config);
 
   /// Creates a VM and loads its images; it boots at the first run(). The console is kept by the
   /// machine (console_of) and also copied to `console` where that is not null (outlives the

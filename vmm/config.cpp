@@ -236,6 +236,7 @@ void Checker::emulated_devices() {
 void Checker::passthrough_devices() {
   for (std::size_t i = 0; i < config_.passthrough_devices.size(); ++i) {
     const PassthroughDeviceConfig& device = config_.passthrough_devices[i];
+    if (is_whole_tree(device)) continue;
     const std::string key = fmt::format("devices.passthrough_devices[{}]", i);
     const std::string what = quoted("passthrough device", device.name);
     Claim* const claimed = claim(key, what, device.base_gpa, device.length);
@@ -270,9 +271,10 @@ GuestRange whole_pages(GuestRange range) {
   return GuestRange::make(base, size).value_or(range);
 }
 
-/// Whether `device` lies in a hole of `window`.
+/// Whether `device` lies in a hole of `window`, or is all that there is of it.
 bool fits_in(const Claim& device, const Claim& window) {
-  return device.emulated && window.shift.has_value() && window.range.contains(device.range);
+  if (!device.emulated || !window.shift) return false;
+  return window.range.contains(device.range) || device.range.contains(window.range);
 }
 
 bool conflict(const Claim& a, const Claim& b) {
@@ -367,6 +369,17 @@ constexpr std::array<EmuDeviceKind, 14> kKinds = {{
 
 }  // namespace
 
+ConfigProblem problem_of(std::string_view clause) {
+  constexpr std::string_view kInKeys = "abcdefghijklmnopqrstuvwxyz0123456789_.[]";
+  const std::size_t end = clause.find_first_not_of(kInKeys);
+  const bool has_key = clause.starts_with("base.") || clause.starts_with("kernel.") ||
+                       clause.starts_with("devices.");
+  if (!has_key || end == std::string_view::npos || !clause.substr(end).starts_with(": ")) {
+    return {.key = {}, .text = std::string(clause)};
+  }
+  return {.key = std::string(clause.substr(0, end)), .text = std::string(clause.substr(end + 2))};
+}
+
 std::string printable(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -389,21 +402,18 @@ const EmuDeviceKind* find_emu_device_kind(std::uint64_t type) {
 
 void check_interrupt_numbers(const VmConfig& config, std::uint32_t limit,
                              std::vector<std::string>& problems) {
-  const auto check = [&](std::string_view key, const std::string& name, std::uint64_t number) {
-    if (number < limit) return;
-    problems.push_back(fmt::format("devices.{}: {} has interrupt line {}; {} has 0 to {}", key,
-                                   printable(name), number, to_string(config.arch), limit - 1));
+  const auto check = [&](std::string_view key, std::size_t i, const auto& device) {
+    if (device.irq_id < limit) return;
+    problems.push_back(fmt::format("devices.{}[{}]: {} has interrupt line {}; {} has 0 to {}", key,
+                                   i, printable(device.name), device.irq_id,
+                                   to_string(config.arch), limit - 1));
   };
-  for (const EmuDeviceConfig& device : config.emu_devices) {
-    const bool is_ivc = device.emu_type == EmuDeviceType::IvcChannel;
-    if (!is_ivc && device.emu_type != EmuDeviceType::Dummy) continue;
-    check("emu_devices", device.name, device.irq_id);
-    if (is_ivc && !device.cfg_list.empty()) {
-      check("emu_devices", device.name, device.cfg_list.front());
-    }
+  for (std::size_t i = 0; i < config.emu_devices.size(); ++i) {
+    if (config.emu_devices[i].emu_type != EmuDeviceType::Dummy) continue;
+    check("emu_devices", i, config.emu_devices[i]);
   }
-  for (const PassthroughDeviceConfig& device : config.passthrough_devices) {
-    check("passthrough_devices", device.name, device.irq_id);
+  for (std::size_t i = 0; i < config.passthrough_devices.size(); ++i) {
+    check("passthrough_devices", i, config.passthrough_devices[i]);
   }
 }
 

@@ -57,6 +57,12 @@ struct PassthroughDeviceConfig {
   std::uint32_t irq_id = 0;
 };
 
+/// The entry ["/"]: everything that the host's device tree has. Here that is the board, which a
+/// guest has anyway.
+[[nodiscard]] inline bool is_whole_tree(const PassthroughDeviceConfig& device) {
+  return device.name == "/" && device.length == 0;
+}
+
 struct AddressWindow {
   std::uint64_t base_gpa = 0;
   std::uint64_t length = 0;

@@ -104,8 +104,10 @@ void devices(Lines& lines, const VmConfig& config) {
   lines.list("emu_devices", rows);
   rows.clear();
   for (const PassthroughDeviceConfig& it : config.passthrough_devices) {
-    rows.push_back(fmt::format("[{}, {:#x}, {:#x}, {:#x}, {}]", Lines::quoted(it.name), it.base_gpa,
-                               it.base_hpa, it.length, it.irq_id));
+    rows.push_back(is_whole_tree(it)
+                       ? fmt::format("[{}]", Lines::quoted(it.name))
+                       : fmt::format("[{}, {:#x}, {:#x}, {:#x}, {}]", Lines::quoted(it.name),
+                                     it.base_gpa, it.base_hpa, it.length, it.irq_id));
   }
   lines.list("passthrough_devices", rows);
   rows.clear();

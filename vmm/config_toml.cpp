@@ -7,8 +7,6 @@
 #include <array>
 #include <filesystem>
 #include <limits>
-#include <map>
-#include <set>
 #include <span>
 #include <vector>
 
@@ -24,13 +22,7 @@ using Names = std::span<const std::string_view>;
 constexpr std::uint64_t kAnyNumber = std::numeric_limits<std::int64_t>::max();
 constexpr std::uint64_t kAnyWord = std::numeric_limits<std::uint32_t>::max();
 
-struct Place {
-  std::uint32_t line = 1;
-  std::uint32_t column = 1;
-  friend auto operator<=>(const Place&, const Place&) = default;
-};
-
-Place place_of(const toml::source_region& source) {
+FilePlace place_of(const toml::source_region& source) {
   return {.line = std::max<std::uint32_t>(1, source.begin.line),
           .column = std::max<std::uint32_t>(1, source.begin.column)};
 }
@@ -39,23 +31,19 @@ std::string joined(Names names) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-/// Walks a parsed file, filling a VmConfig and noting every problem with its place.
+/// Walks a parsed file, filling its VmConfig and noting every key and problem with its place.
 class Reader {
  public:
-  Reader(const std::string& path, std::optional<ArchId> arch) : path_(path), arch_(arch) {}
+  /// Adds to `file`, which outlives this.
+  Reader(ConfigFile& file, std::optional<ArchId> arch)
+      : file_(file), config_(file.config), arch_(arch) {}
 
-  [[nodiscard]] Result<VmConfig> read(const toml::table& root);
+  void read(const toml::table& root);
 
  private:
-  struct Problem {
-    Place place;
-    std::string text;
-  };
-
   template <class... Args>
-  void say(Place place, fmt::format_string<Args...> text, Args&&... args) {
-    unsound_.insert(key_);
-    problems_.push_back({place, fmt::format(text, std::forward<Args>(args)...)});
+  void say(FilePlace place, fmt::format_string<Args...> text, Args&&... args) {
+    file_.cannot_read(key_, place, fmt::format(text, std::forward<Args>(args)...));
   }
   template <class... Args>
   void say(const toml::node& node, fmt::format_string<Args...> text, Args&&... args) {
@@ -96,39 +84,34 @@ class Reader {
   void passthrough_device(const toml::node& node, const std::string& what);
   void excluded(const toml::node& node, const std::string& what);
 
-  [[nodiscard]] Place place_of_key(std::string key) const;
-  [[nodiscard]] bool is_worth_saying(std::string_view key) const;
-
-  const std::string& path_;
+  ConfigFile& file_;
+  VmConfig& config_;  ///< that of the file
   std::optional<ArchId> arch_;
-  VmConfig config_;
-  std::map<std::string, Place, std::less<>> places_;
-  std::string key_;                ///< the key that is being read: "kernel.cmdline"
-  std::set<std::string> unsound_;  ///< keys with values that could not be read
-  std::vector<Problem> problems_;
+  std::string key_;  ///< the key that is being read: "kernel.cmdline"
 };
 
 const toml::node* Reader::find(const toml::table& section, std::string_view prefix,
                                std::string_view key) {
   key_ = fmt::format("{}.{}", prefix, key);
   const toml::node* const node = section.get(key);
-  if (node != nullptr) places_[key_] = place_of(node->source());
+  if (node != nullptr) file_.set_place(key_, place_of(node->source()));
   return node;
 }
 
 const toml::table* Reader::section(const toml::table& root, std::string_view name, Names keys) {
-  key_.clear();
+  key_ = name;
   const toml::node* const node = root.get(name);
   if (node == nullptr) {
-    say(Place{}, "the section [{}] is missing; add it", name);
+    say(FilePlace{}, "the section [{}] is missing; add it", name);
     return nullptr;
   }
-  places_[std::string(name)] = place_of(node->source());
+  file_.set_place(std::string(name), place_of(node->source()));
   const toml::table* const table = node->as_table();
   if (table == nullptr) {
     say(*node, "{} is no section; write [{}] on a line of its own", name, name);
     return nullptr;
   }
+  key_.clear();
   unknown_keys(*table, fmt::format("[{}]", name), keys);
   return table;
 }
@@ -191,7 +174,7 @@ void Reader::file(const toml::node* node, std::string_view what, std::string& in
     return;
   }
   const std::filesystem::path given(value);
-  const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
+  const std::filesystem::path folder = std::filesystem::path(file_.path()).parent_path();
   into = given.is_absolute() || folder.empty() ? value : (folder / given).string();
 }
 
@@ -266,7 +249,7 @@ void Reader::list(const toml::node* node, std::string_view section, std::string_
   }
   for (std::size_t i = 0; i < array->size(); ++i) {
     const std::string what = fmt::format("{}[{}]", key, i);
-    places_[fmt::format("{}.{}", section, what)] = place_of(array->get(i)->source());
+    file_.set_place(fmt::format("{}.{}", section, what), place_of(array->get(i)->source()));
     each(*array->get(i), what);
   }
 }
@@ -360,6 +343,8 @@ void Reader::passthrough_device(const toml::node& node, const std::string& what)
   if (values.empty()) return;
   PassthroughDeviceConfig& device = config_.passthrough_devices.emplace_back();
   text(values[0], what + ".name", device.name);
+  const bool is_name = values[1] == nullptr && values[2] == nullptr && values[3] == nullptr;
+  if (device.name == "/" && is_name) return;
   if (device.name.starts_with('/')) {
     say(node,
         "{} '{}' is a path in the host's device tree, which a simulated host has not; give "
@@ -424,71 +409,51 @@ void Reader::foreign_keys(const toml::table& table) {
   }
 }
 
-/// Where `key` stands in the file, or the nearest thing around it that does.
-Place Reader::place_of_key(std::string key) const {
-  while (!key.empty()) {
-    if (const auto found = places_.find(key); found != places_.end()) return found->second;
-    const std::size_t cut = key.find_last_of(".[");
-    key.resize(cut == std::string::npos ? 0 : cut);
-  }
-  return {};
-}
-
-/// Whether a problem with `key` is one of the file: what could not be read has a default by now,
-/// and complaints about that would mislead.
-bool Reader::is_worth_saying(std::string_view key) const {
-  const std::string own(key.substr(0, key.find('[')));
-  std::vector<std::string_view> depends = {own, "kernel.memory_regions"};
-  if (key.starts_with("base.")) depends = {own, "base.cpu_num"};
-  if (key.starts_with("devices.")) {
-    depends = {"base.arch", "kernel.memory_regions", "devices.emu_devices",
-               "devices.passthrough_devices", "devices.passthrough_addresses"};
-  }
-  return std::ranges::none_of(
-      depends, [this](std::string_view name) { return unsound_.contains(std::string(name)); });
-}
-
-Result<VmConfig> Reader::read(const toml::table& root) {
+void Reader::read(const toml::table& root) {
   unknown_keys(root, "the file", schema::kSections);
   if (const toml::table* const table = section(root, "base", schema::kBaseKeys)) base(*table);
   if (const toml::table* const table = section(root, "kernel", schema::kKernelKeys)) kernel(*table);
   if (const toml::table* const table = section(root, "devices", schema::kDeviceKeys))
     devices(*table);
-  key_.clear();
-  for (const ConfigProblem& problem : check_config(config_)) {
-    if (is_worth_saying(problem.key)) say(place_of_key(problem.key), "{}", problem.text);
-  }
-  if (problems_.empty()) return std::move(config_);
-  // Not stable_sort: libstdc++ 12 does it with a function that clang rejects as deprecated.
-  std::ranges::sort(problems_, {},
-                    [](const Problem& problem) { return std::tie(problem.place, problem.text); });
-  std::string message;
-  for (const auto& [place, text] : problems_) {
-    message += fmt::format("{}{}:{}:{}: {}", message.empty() ? "" : "\n", path_, place.line,
-                           place.column, text);
-  }
-  return tl::unexpected(Error{ErrorCode::InvalidInput, message});
+}
+
+/// The configuration, where all of it makes sense.
+Result<VmConfig> sound_config(ConfigFile file) {
+  file.add(check_config(file.config));
+  RETRAP_TRY(file.verdict());
+  return std::move(file.config);
 }
 
 }  // namespace
 
-Result<VmConfig> parse_config(std::string_view text, const std::string& path,
-                              std::optional<ArchId> arch) {
+Result<ConfigFile> parse_config_file(std::string_view text, const std::string& path,
+                                     std::optional<ArchId> arch) {
   try {
     const toml::table root = toml::parse(text, path);
-    return Reader(path, arch).read(root);
+    ConfigFile file(path);
+    Reader(file, arch).read(root);
+    return file;
   } catch (const toml::parse_error& error) {
-    const Place place = place_of(error.source());
+    const FilePlace place = place_of(error.source());
     return fail(ErrorCode::InvalidInput, "{}:{}:{}: not TOML: {}; correct it", path, place.line,
                 place.column, printable(error.description()));
   }
 }
 
-Result<VmConfig> load_config(const std::string& path, std::optional<ArchId> arch) {
+Result<ConfigFile> load_config_file(const std::string& path, std::optional<ArchId> arch) {
   constexpr std::uint64_t kLargest = std::uint64_t{1} << 20;
   RETRAP_TRY(const auto bytes, read_file(path, kLargest));
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  return parse_config(text, path, arch);
+  return parse_config_file(text, path, arch);
+}
+
+Result<VmConfig> parse_config(std::string_view text, const std::string& path,
+                              std::optional<ArchId> arch) {
+  return parse_config_file(text, path, arch).and_then(sound_config);
+}
+
+Result<VmConfig> load_config(const std::string& path, std::optional<ArchId> arch) {
+  return load_config_file(path, arch).and_then(sound_config);
 }
 
 }  // namespace retrap

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "vmm/base/result.h"
-#include "vmm/config.h"
+#include "vmm/config_file.h"
 
 namespace retrap {
 
@@ -20,5 +20,14 @@ namespace retrap {
 /// The same for a file of at most 1 MiB.
 [[nodiscard]] Result<VmConfig> load_config(const std::string& path,
                                            std::optional<ArchId> arch = std::nullopt);
+
+/// Reads `text` and does not ask whether it makes sense: the file has the problems of reading it,
+/// and takes those that others find. An Error where it is not TOML.
+[[nodiscard]] Result<ConfigFile> parse_config_file(std::string_view text, const std::string& path,
+                                                   std::optional<ArchId> arch = std::nullopt);
+
+/// The same for a file of at most 1 MiB.
+[[nodiscard]] Result<ConfigFile> load_config_file(const std::string& path,
+                                                  std::optional<ArchId> arch = std::nullopt);
 
 }  // namespace retrap

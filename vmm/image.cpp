@@ -3,7 +3,7 @@
 
 #include "vmm/base/bytes.h"
 #include "vmm/base/check.h"
-#include "vmm/config.h"
+#include "vmm/config_check.h"
 #include "vmm/fdt.h"
 #include "vmm/image_formats.h"
 
@@ -19,8 +19,8 @@ bool is_elf(ConstBytes bytes) {
 }
 
 /// Reads `path` into `into` where there is one; adds what went wrong to `problems`.
-void load_optional(const std::optional<std::string>& path, std::vector<std::byte>& into,
-                   std::string& problems) {
+void load_optional(std::string_view key, const std::optional<std::string>& path,
+                   std::vector<std::byte>& into, std::vector<ConfigProblem>& problems) {
   if (!path || path->empty()) return;
   auto bytes = read_file(*path, kLargestImage);
   if (bytes && bytes->empty()) {
@@ -29,7 +29,7 @@ void load_optional(const std::optional<std::string>& path, std::vector<std::byte
   if (bytes) {
     into = *std::move(bytes);
   } else {
-    problems += (problems.empty() ? "" : "\n") + bytes.error().message;
+    problems.push_back({.key = std::string(key), .text = bytes.error().message});
   }
 }
 
@@ -76,34 +76,41 @@ Result<Image> Image::load(const std::string& path, ArchId arch) {
   return parse(path, std::move(bytes), arch);
 }
 
+Images load_images(const VmConfig& config, std::vector<ConfigProblem>& problems) {
+  Images images;
+  if (!config.kernel_path.empty()) {
+    auto kernel = Image::load(config.kernel_path, config.arch);
+    if (kernel) {
+      images.kernel = *std::move(kernel);
+    } else {
+      problems.push_back({.key = "kernel.kernel_path", .text = kernel.error().message});
+    }
+  }
+  load_optional("kernel.ramdisk_path", config.ramdisk_path, images.ramdisk, problems);
+  load_optional("kernel.bios_path", config.bios_path, images.bios, problems);
+  load_optional("kernel.dtb_path", config.dtb_path, images.dtb, problems);
+  if (images.dtb.empty()) return images;
+  if (const auto checked = check_fdt(images.dtb); !checked) {
+    problems.push_back({.key = "kernel.dtb_path",
+                        .text = fmt::format("{}: {}; compile it with dtc", *config.dtb_path,
+                                            checked.error().message)});
+  }
+  return images;
+}
+
 Result<Images> load_images(const VmConfig& config) {
   if (config.image_location == ImageLocation::Memory) {
     return fail(ErrorCode::Unsupported,
                 "image_location \"memory\" means images compiled into the program, and there are "
                 "none; use image_location = \"fs\"");
   }
-  Images images;
-  std::string problems;
-  if (!config.kernel_path.empty()) {
-    auto kernel = Image::load(config.kernel_path, config.arch);
-    if (kernel) {
-      images.kernel = *std::move(kernel);
-    } else {
-      problems = kernel.error().message;
-    }
-  }
-  load_optional(config.ramdisk_path, images.ramdisk, problems);
-  load_optional(config.bios_path, images.bios, problems);
-  load_optional(config.dtb_path, images.dtb, problems);
-  if (!images.dtb.empty()) {
-    const auto checked = check_fdt(images.dtb);
-    if (!checked) {
-      problems += (problems.empty() ? "" : "\n") + *config.dtb_path + ": " +
-                  checked.error().message + "; compile it with dtc";
-    }
-  }
-  if (!problems.empty()) return tl::unexpected(Error{ErrorCode::InvalidInput, problems});
-  return images;
+  std::vector<ConfigProblem> problems;
+  Images images = load_images(config, problems);
+  if (problems.empty()) return images;
+  std::vector<std::string> lines;
+  lines.reserve(problems.size());
+  for (ConfigProblem& problem : problems) lines.push_back(std::move(problem.text));
+  return tl::unexpected(Error{ErrorCode::InvalidInput, fmt::format("{}", fmt::join(lines, "\n"))});
 }
 
 }  // namespace retrap

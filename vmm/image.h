@@ -85,8 +85,14 @@ struct Images {
 };
 
 struct VmConfig;
+struct ConfigProblem;
 
-/// Loads every file that `config` names; all that fail are reported in one Error, a line each.
+/// Loads every file that `config` names. Adds a problem, with its key, for each that fails; that
+/// one is missing.
+[[nodiscard]] Images load_images(const VmConfig& config, std::vector<ConfigProblem>& problems);
+
+/// The same; all that fail are in one Error, a line each. Unsupported where the configuration says
+/// that the images are not in files.
 [[nodiscard]] Result<Images> load_images(const VmConfig& config);
 
 /// The bytes of a file of at most `limit` bytes.

@@ -29,11 +29,12 @@ class Aarch64Architecture final : public Architecture {
     check_cpus(config, problems);
     check_devices(config, problems);
     check_interrupt_numbers(config, kInterrupts, problems);
-    for (const MemoryRegionConfig& region : config.memory_regions) {
+    for (std::size_t i = 0; i < config.memory_regions.size(); ++i) {
+      const MemoryRegionConfig& region = config.memory_regions[i];
       if (region.size != 0 && ((region.gpa + (region.size - 1)) >> s2::kAddressBits) != 0) {
-        problems.push_back(
-            fmt::format("kernel.memory_regions: {:#x}+{:#x} is beyond the {} bits of an address",
-                        region.gpa, region.size, s2::kAddressBits));
+        problems.push_back(fmt::format(
+            "kernel.memory_regions[{}]: {:#x}+{:#x} is beyond the {} bits of an address", i,
+            region.gpa, region.size, s2::kAddressBits));
       }
     }
   }
@@ -53,7 +54,7 @@ class Aarch64Architecture final : public Architecture {
   }
 
   // D4: what a configuration says is done or refused.
-  static void check_length(const EmuDeviceConfig& device, std::uint32_t cpus,
+  static void check_length(const EmuDeviceConfig& device, std::size_t number, std::uint32_t cpus,
                            std::vector<std::string>& problems) {
     std::uint64_t has = device.length;
     switch (device.emu_type) {
@@ -64,8 +65,9 @@ class Aarch64Architecture final : public Architecture {
       default:                                 break;
     }
     if (device.length <= has) return;
-    problems.push_back(fmt::format("devices.emu_devices: {} is {:#x} long; on aarch64 it has {:#x}",
-                                   device.name, device.length, has));
+    problems.push_back(
+        fmt::format("devices.emu_devices[{}]: {} is {:#x} long; on aarch64 it has {:#x}", number,
+                    device.name, device.length, has));
   }
 
   static void check_devices(const VmConfig& config, std::vector<std::string>& problems) {
@@ -82,21 +84,22 @@ class Aarch64Architecture final : public Architecture {
       problems.push_back(
           fmt::format("devices.emu_devices: irq {} is the entropy device's", map.entropy_intid));
     }
-    for (const EmuDeviceConfig& device : config.emu_devices) {
-      check_length(device, config.cpu_num, problems);
+    for (std::size_t i = 0; i < config.emu_devices.size(); ++i) {
+      const EmuDeviceConfig& device = config.emu_devices[i];
+      check_length(device, i, config.cpu_num, problems);
       switch (device.emu_type) {
         case EmuDeviceType::X86IoApic:
         case EmuDeviceType::X86Pit:
         case EmuDeviceType::PpptGlobal:
           problems.push_back(
-              fmt::format("devices.emu_devices: {} is no device of aarch64", device.name));
+              fmt::format("devices.emu_devices[{}]: {} is no device of aarch64", i, device.name));
           break;
         case EmuDeviceType::InterruptController:
         case EmuDeviceType::GpptDistributor:
         case EmuDeviceType::GpptRedistributor:
           if (device.irq_id == 0) break;
-          problems.push_back(fmt::format("devices.emu_devices: {} has irq {}; on aarch64 it has 0",
-                                         device.name, device.irq_id));
+          problems.push_back(fmt::format("devices.emu_devices[{}]: {} has irq {}; on aarch64 it has 0",
+                                         i, device.name, device.irq_id));
           break;
         default: break;
       }

@@ -40,16 +40,17 @@ class RiscvArchitecture final : public Architecture {
 };
 
 // D4: what a configuration says is done or refused.
-void check_device(const EmuDeviceConfig& device, std::vector<std::string>& problems) {
+void check_device(const EmuDeviceConfig& device, std::size_t number,
+                  std::vector<std::string>& problems) {
   const auto must_be_at = [&](std::uint64_t base, std::uint64_t length, std::uint32_t source) {
     if (device.base_gpa != base || device.length > length) {
       problems.push_back(fmt::format(
-          "devices.emu_devices: {} is at {:#x} + {:#x}; on riscv64 it is at {:#x} + {:#x}",
-          device.name, device.base_gpa, device.length, base, length));
+          "devices.emu_devices[{}]: {} is at {:#x} + {:#x}; on riscv64 it is at {:#x} + {:#x}",
+          number, device.name, device.base_gpa, device.length, base, length));
     }
     if (device.irq_id != 0 && device.irq_id != source) {
-      problems.push_back(fmt::format("devices.emu_devices: {} has irq {}; on riscv64 it has {}",
-                                     device.name, device.irq_id, source));
+      problems.push_back(fmt::format("devices.emu_devices[{}]: {} has irq {}; on riscv64 it has {}",
+                                     number, device.name, device.irq_id, source));
     }
   };
   switch (device.emu_type) {
@@ -62,8 +63,9 @@ void check_device(const EmuDeviceConfig& device, std::vector<std::string>& probl
     case EmuDeviceType::GpptIts:
     case EmuDeviceType::X86IoApic:
     case EmuDeviceType::X86Pit:
-      problems.push_back(fmt::format("devices.emu_devices: {} has type {:#x}, which riscv64 lacks",
-                                     device.name, static_cast<std::uint32_t>(device.emu_type)));
+      problems.push_back(
+          fmt::format("devices.emu_devices[{}]: {} has type {:#x}, which riscv64 lacks", number,
+                      device.name, static_cast<std::uint32_t>(device.emu_type)));
       return;
     case EmuDeviceType::Dummy:
     case EmuDeviceType::FwCfg:
@@ -81,14 +83,18 @@ void RiscvArchitecture::check(const VmConfig& config, std::vector<std::string>& 
     problems.push_back(fmt::format("base.phys_cpu_ids: {:#x} is not a hart id; give 0x0 to {:#x}",
                                    id, Sbi::kHighestHartId));
   }
-  for (const EmuDeviceConfig& device : config.emu_devices) check_device(device, problems);
+  for (std::size_t i = 0; i < config.emu_devices.size(); ++i) {
+    check_device(config.emu_devices[i], i, problems);
+  }
   const unsigned bits = page_table_format().address_bits();
-  for (const MemoryRegionConfig& region : config.memory_regions) {
+  for (std::size_t i = 0; i < config.memory_regions.size(); ++i) {
+    const MemoryRegionConfig& region = config.memory_regions[i];
     const auto end = checked_add(region.gpa, region.size);
     if (end && *end <= bit(bits)) continue;
-    problems.push_back(fmt::format(
-        "kernel.memory_regions: {:#x} + {:#x} is beyond the {} bits of a guest-physical address",
-        region.gpa, region.size, bits));
+    problems.push_back(
+        fmt::format("kernel.memory_regions[{}]: {:#x} + {:#x} is beyond the {} bits of a "
+                    "guest-physical address",
+                    i, region.gpa, region.size, bits));
   }
 }
 

@@ -63,17 +63,18 @@ constexpr std::array kFixedDevices = {
 };
 
 // D4: what a configuration says is done or refused.
-void check_device(const EmuDeviceConfig& device, std::vector<std::string>& problems) {
+void check_device(const EmuDeviceConfig& device, std::size_t number,
+                  std::vector<std::string>& problems) {
   for (const FixedDevice& fixed : kFixedDevices) {
     if (fixed.type != device.emu_type) continue;
     if (device.base_gpa != fixed.base || device.length > fixed.length) {
       problems.push_back(fmt::format(
-          "devices.emu_devices: {} is at {:#x} + {:#x}; on x86_64 it is at {:#x} + {:#x}",
-          device.name, device.base_gpa, device.length, fixed.base, fixed.length));
+          "devices.emu_devices[{}]: {} is at {:#x} + {:#x}; on x86_64 it is at {:#x} + {:#x}",
+          number, device.name, device.base_gpa, device.length, fixed.base, fixed.length));
     }
     if (device.irq_id != 0 && device.irq_id != fixed.line) {
-      problems.push_back(fmt::format("devices.emu_devices: {} has irq {}; on x86_64 it has {}",
-                                     device.name, device.irq_id, fixed.line));
+      problems.push_back(fmt::format("devices.emu_devices[{}]: {} has irq {}; on x86_64 it has {}",
+                                     number, device.name, device.irq_id, fixed.line));
     }
   }
 }
@@ -85,7 +86,9 @@ void PcArchitecture::check(const VmConfig& config, std::vector<std::string>& pro
     problems.push_back(fmt::format("base.phys_cpu_ids: {:#x} is not an APIC id; give 0x0 to {:#x}",
                                    id, Lapic::kHighestId));
   }
-  for (const EmuDeviceConfig& device : config.emu_devices) check_device(device, problems);
+  for (std::size_t i = 0; i < config.emu_devices.size(); ++i) {
+    check_device(config.emu_devices[i], i, problems);
+  }
   if (config.dtb_path) {
     problems.emplace_back("kernel.dtb_path: x86_64 guests take no device tree");
   }

@@ -4,9 +4,8 @@
 #include <cstdio>
 
 #include "sim/cli/commands.h"
+#include "sim/cli/guest.h"
 #include "sim/cli/terminal.h"
-#include "sim/machine.h"
-#include "vmm/config_toml.h"
 
 namespace retrap::cli {
 
@@ -88,7 +87,7 @@ kernel_path = "{1}"     # ELF, Image, bzImage or raw; relative to this file
 # dtb_load_addr = 0x8700_0000
 # bios_path = "firmware.bin"     # needs bios_load_addr
 # bios_load_addr = 0x10_0000
-image_location = "fs"
+image_location = "fs"   # "memory": the same
 cmdline = "{3}"
 populate = "lazy"       # "eager": every frame at the start; "lazy": at its first access
 # gpa, size, flags (READ 1, WRITE 2, EXECUTE 4, USER 8),
@@ -107,7 +106,7 @@ emu_devices = [
 {5}
 ]
 # name, base_gpa, base_hpa, length, interrupt: memory or a device of the host, whole pages.
-# Emulated devices inside stay where they are.
+# Emulated devices inside stay where they are; ["/"] is all of the board's, which a guest has.
 passthrough_devices = [
 # ["timer", 0xd000_0000, 0x0a00_0000, 0x1000, 0],
 ]
@@ -115,21 +114,6 @@ passthrough_devices = [
 passthrough_addresses = []
 excluded_devices = []   # kept; there is no host device tree to exclude from
 )";
-
-/// What the board cannot do of a configuration whose parts make sense.
-Result<> check_board(const VmConfig& config, const std::string& file) {
-  RETRAP_TRY(auto machine, Machine::create({}));
-  const Architecture* const architecture = machine->architecture(config.arch);
-  if (architecture == nullptr) {
-    return fail(ErrorCode::Unsupported, "{}: this build has no {}", file, to_string(config.arch));
-  }
-  std::vector<std::string> problems;
-  architecture->check(config, problems);
-  if (problems.empty()) return {};
-  for (std::string& problem : problems) problem = fmt::format("{}: {}", file, problem);
-  return tl::unexpected(
-      Error{ErrorCode::InvalidInput, fmt::format("{}", fmt::join(problems, "\n"))});
-}
 
 Status say(const std::string& text) {
   const bool written =
@@ -142,18 +126,21 @@ Status say(const std::string& text) {
 }  // namespace
 
 Status check_config_file(const ConfigCheckOptions& options) {
-  const auto config = load_config(options.file, options.arch);
-  if (!config) {
-    complain(config.error().message);
+  RunOptions run;
+  run.config = options.file;
+  run.arch = options.arch;
+  run.kernel = options.kernel;
+  run.initrd = options.initrd;
+  const auto guest = make_guest(run, nullptr);
+  if (!guest) {
+    complain(guest.error().message);
     return Status::Failure;
   }
-  const auto board = check_board(*config, options.file);
-  if (!board) {
-    complain(board.error().message);
-    return Status::Failure;
-  }
-  return say(fmt::format("{}: a sound configuration of vm {} for {}\n", options.file, config->id,
-                         to_string(config->arch)));
+  std::string text;
+  for (const std::string& note : guest->notes) text += note + "\n";
+  const VmConfig& config = guest->machine->vm(0).config();
+  return say(fmt::format("{}{}: a sound configuration of vm {} for {}\n", text, options.file,
+                         config.id, to_string(config.arch)));
 }
 
 Status show_example_config(const ConfigExampleOptions& options) {

@@ -43,6 +43,7 @@ inline constexpr std::string_view kConfigExample = R"(Examples:
   retrap config example --arch riscv64 > guest.toml
   retrap config check guest.toml
 
+check says what retrap run would say of the file, its images and its board.
 Exit status: 0 the file is sound, 1 it is not (a line for each problem).)";
 
 inline constexpr std::string_view kRootExample = R"(Examples:

@@ -87,6 +87,8 @@ struct DemoOptions {
 struct ConfigCheckOptions {
   std::string file;
   std::optional<ArchId> arch;  ///< for files that name none
+  std::optional<std::string> kernel;
+  std::optional<std::string> initrd;
 };
 
 /// retrap config example.

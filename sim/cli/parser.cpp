@@ -29,7 +29,7 @@ constexpr std::string_view kLookExamples = R"(Examples:
 struct WrittenConfig {
   CLI::App* check = nullptr;
   CLI::App* example = nullptr;
-  Text file, check_arch, example_arch;
+  Text file, check_arch, kernel, initrd, example_arch;
 };
 
 void add_config(CLI::App& config, WrittenConfig& written) {
@@ -39,6 +39,8 @@ void add_config(CLI::App& config, WrittenConfig& written) {
   written.check->add_option("file", written.file, "Configuration of a VM")->type_name("FILE");
   written.check->add_option("--arch", written.check_arch, "For files that name none")
       ->type_name("ARCH");
+  written.check->add_option("--kernel", written.kernel, "As in retrap run")->type_name("FILE");
+  written.check->add_option("--initrd", written.initrd, "As in retrap run")->type_name("FILE");
   written.check->footer(std::string(kConfigExample));
   written.example = config.add_subcommand("example", "Print a file with all that can be said");
   written.example->add_option("--arch", written.example_arch, "x86_64, aarch64 or riscv64")
@@ -124,6 +126,8 @@ Command converted_config(const WrittenConfig& written) {
     Text file;
     converter.file(written.file, "FILE", file);
     converter.convert(written.check_arch, "--arch", check.arch, parse_arch);
+    converter.file(written.kernel, "--kernel", check.kernel);
+    converter.file(written.initrd, "--initrd", check.initrd);
     if (!converter.problems().empty()) return wrong(converter.problems());
     if (!file) return wrong("config check: no file; give FILE");
     check.file = *file;

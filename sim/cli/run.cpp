@@ -5,123 +5,25 @@
 #include <chrono>
 
 #include "sim/cli/commands.h"
+#include "sim/cli/guest.h"
 #include "sim/cli/report.h"
 #include "sim/cli/session.h"
 #include "sim/cli/terminal.h"
 #include "sim/exit_statistics.h"
 #include "sim/machine.h"
-#include "vmm/config_toml.h"
 
 namespace retrap::cli {
 
 namespace {
-
-constexpr std::uint64_t kDefaultMemory = std::uint64_t{512} << 20;
-constexpr std::uint64_t kLargestKernel = std::uint64_t{1} << 30;
-
-std::string_view default_cmdline(ArchId arch) {
-  return arch == ArchId::Aarch64 ? "console=ttyAMA0 panic=-1" : "console=ttyS0 panic=-1";
-}
-
-/// Puts what the command line says over `config`.
-void overlay(VmConfig& config, const RunOptions& options) {
-  if (options.kernel) {
-    config.kernel_path = *options.kernel;
-    // They belong to the kernel that the file names.
-    config.kernel_load_addr.reset();
-    config.entry_point.reset();
-  }
-  if (options.initrd) config.ramdisk_path = *options.initrd;
-  if (options.append) config.cmdline = *options.append;
-  if (options.populate) config.populate = *options.populate;
-}
-
-/// Without a configuration file, so the parser has seen to it that there is a kernel.
-Result<ArchId> arch_of(const RunOptions& options) {
-  if (options.arch) return *options.arch;
-  const std::string kernel = options.kernel.value_or("");
-  RETRAP_TRY(const auto bytes, read_file(kernel, kLargestKernel));
-  const auto arch = arch_of_image(bytes);
-  if (arch) return *arch;
-  return fail(ErrorCode::InvalidInput, "{}: does not say which architecture it is for; give --arch",
-              kernel);
-}
-
-/// The configuration as far as it is known without a machine: paths, and all of it where there is
-/// a file.
-Result<VmConfig> configured(const RunOptions& options) {
-  VmConfig config;
-  if (options.config) {
-    RETRAP_TRY(config, load_config(*options.config, options.arch));
-  } else {
-    RETRAP_TRY(config.arch, arch_of(options));
-    config.cmdline = default_cmdline(config.arch);
-  }
-  overlay(config, options);
-  if (config.image_location == ImageLocation::Memory) {
-    return fail(ErrorCode::Unsupported,
-                "{}: image_location \"memory\" means images compiled into the program, and there "
-                "are none; use image_location = \"fs\"",
-                *options.config);
-  }
-  if (config.kernel_path.empty()) {
-    return fail(ErrorCode::InvalidInput, "{}: [kernel] names no kernel_path; add it, or --kernel",
-                options.config.value_or(""));
-  }
-  return config;
-}
-
-/// Without a configuration file: the standard board with the options' memory and vCPUs.
-Result<VmConfig> standard_config(Machine& machine, const RunOptions& options, VmConfig known) {
-  const Architecture* const architecture = machine.architecture(known.arch);
-  if (architecture == nullptr) {
-    return fail(ErrorCode::Unsupported, "this build has no {}; build it with Unicorn",
-                to_string(known.arch));
-  }
-  VmConfig config = architecture->default_config(options.memory_bytes.value_or(kDefaultMemory));
-  config.name = "guest";
-  config.arch = known.arch;
-  config.cpu_num = options.vcpus.value_or(1);
-  config.kernel_path = std::move(known.kernel_path);
-  config.ramdisk_path = std::move(known.ramdisk_path);
-  config.cmdline = std::move(known.cmdline);
-  config.populate = known.populate;
-  return config;
-}
-
-/// Gives every line of a message of the monitor its file and a remedy, where it has none.
-Error about(const RunOptions& options, Error error) {
-  const std::string file = options.config.value_or(options.kernel.value_or(""));
-  const std::string_view remedy =
-      options.config ? "correct it there" : "change --memory, --vcpus or the kernel";
-  std::string lines;
-  std::string_view rest = error.message;
-  while (!rest.empty()) {
-    const std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
-    if (!lines.empty()) lines += '\n';
-    if (!line.starts_with(file)) lines += file + ": ";
-    lines += line;
-    if (line.find(';') == std::string_view::npos) lines += fmt::format("; {}", remedy);
-  }
-  error.message = std::move(lines);
-  return error;
-}
 
 /// A machine with the guest in it, recorded where the options ask for that. Nothing is allocated
 /// before all files are known to be good.
 Result<Session> prepared(const RunOptions& options, StandardOutput& console) {
   if (options.json) RETRAP_TRY(check_writable(*options.json));
   if (options.output) RETRAP_TRY(check_writable(*options.output));
-  RETRAP_TRY(VmConfig config, configured(options));
-  RETRAP_TRY(const Images images, load_images(config));
-  RETRAP_TRY(auto machine, Machine::create({.seed = options.seed, .slice = options.slice}));
-  if (!options.config) {
-    RETRAP_TRY(config, standard_config(*machine, options, std::move(config)));
-  }
-  const auto vm = machine->add_vm(std::move(config), images, &console);
-  if (!vm) return tl::unexpected(about(options, vm.error()));
-  return Session::start(std::move(machine), options, images);
+  RETRAP_TRY(Guest guest, make_guest(options, &console));
+  for (const std::string& note : guest.notes) complain(note);
+  return Session::start(std::move(guest.machine), options, guest.images);
 }
 
 RunReport run_to_the_end(Session& machine, std::uint64_t max_instructions) {

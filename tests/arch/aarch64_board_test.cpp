@@ -384,8 +384,8 @@ TEST_F(TheAarch64Architecture, KnowsItsInterruptNumbers) {
       {.name = "io", .base_gpa = 0x3000'0000, .base_hpa = 0x3000'0000, .length = 16, .irq_id = 256},
   };
   EXPECT_EQ(problems(),
-            "devices.emu_devices: gicd has irq 5; on aarch64 it has 0\n"
-            "devices.passthrough_devices: io has interrupt line 256; aarch64 has 0 to 255");
+            "devices.emu_devices[0]: gicd has irq 5; on aarch64 it has 0\n"
+            "devices.passthrough_devices[1]: io has interrupt line 256; aarch64 has 0 to 255");
 }
 
 }  // namespace

@@ -319,7 +319,7 @@ TEST_F(TheArchitecture, KnowsItsInterruptNumbers) {
   };
   EXPECT_THAT(problems_of(config),
               ::testing::ElementsAre(
-                  "devices.passthrough_devices: io has interrupt line 64; riscv64 has 0 to 63"));
+                  "devices.passthrough_devices[1]: io has interrupt line 64; riscv64 has 0 to 63"));
 }
 
 TEST_F(TheArchitecture, RefusesWhatItCannotDo) {

@@ -277,11 +277,13 @@ TEST(PcArchitecture, D4_RefusesDevicesWhereAPcDoesNotHaveThem) {
   EXPECT_TRUE(problems_with(device(0x3f8, 8, 4, EmuDeviceType::Console)).empty());
   EXPECT_TRUE(problems_with(device(0xfec0'0000, 0x1000, 0, EmuDeviceType::X86IoApic)).empty());
   EXPECT_TRUE(problems_with(device(0x40, 0x22, 0, EmuDeviceType::X86Pit)).empty());
-  EXPECT_EQ(problems_with(device(0x2f8, 8, 4, EmuDeviceType::Console)),
-            std::vector<std::string>{
-                "devices.emu_devices: device is at 0x2f8 + 0x8; on x86_64 it is at 0x3f8 + 0x8"});
-  EXPECT_EQ(problems_with(device(0x3f8, 8, 3, EmuDeviceType::Console)),
-            std::vector<std::string>{"devices.emu_devices: device has irq 3; on x86_64 it has 4"});
+  EXPECT_EQ(
+      problems_with(device(0x2f8, 8, 4, EmuDeviceType::Console)),
+      std::vector<std::string>{
+          "devices.emu_devices[0]: device is at 0x2f8 + 0x8; on x86_64 it is at 0x3f8 + 0x8"});
+  EXPECT_EQ(
+      problems_with(device(0x3f8, 8, 3, EmuDeviceType::Console)),
+      std::vector<std::string>{"devices.emu_devices[0]: device has irq 3; on x86_64 it has 4"});
   EXPECT_EQ(problems_with(device(0xfec0'0000, 0x2000, 0, EmuDeviceType::X86IoApic)).size(), 1u);
   EXPECT_EQ(problems_with(device(0x40, 0x23, 9, EmuDeviceType::X86Pit)).size(), 2u);
 }
@@ -307,7 +309,7 @@ TEST(PcArchitecture, KnowsItsInterruptNumbers) {
                                 {.name = "io", .length = 16, .irq_id = 24}};
   std::vector<std::string> problems;
   host.architecture(ArchId::X86_64)->check(config, problems);
-  EXPECT_EQ(problems, std::vector<std::string>{"devices.passthrough_devices: io has interrupt line "
+  EXPECT_EQ(problems, std::vector<std::string>{"devices.passthrough_devices[1]: io has interrupt line "
                                                "24; x86_64 has 0 to 23"});
 }
 

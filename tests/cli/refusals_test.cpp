@@ -117,7 +117,7 @@ Case config(std::string name, std::string_view key, std::string_view line,
             std::vector<std::string> lines) {
   return {std::move(name),
           {"run", "c.toml"},
-          {{"c.toml", sound_config_with(key, line)}},
+          {{"c.toml", sound_config_with(key, line)}, {"demo.bin", "raw"}},
           kFailure,
           std::move(lines)};
 }
@@ -144,7 +144,7 @@ std::vector<Case> configurations() {
                    "c.toml:1:1: the section [kernel] is missing; add it"}),
       {"ConfigurationForAnother",
        {"run", "c.toml", "--arch", "riscv64"},
-       {{"c.toml", sound_config_with("none", "")}},
+       {{"c.toml", sound_config_with("none", "")}, {"demo.bin", "raw"}},
        kFailure,
        {"c.toml:5:8: arch is aarch64 here and riscv64 on the command line; drop one of them"}},
       config("NoArch", "arch", "",
@@ -190,7 +190,7 @@ std::vector<Case> configurations() {
       config(
           "RegionUnaligned", "memory_regions", "memory_regions = [[0x4000_0000, 0x200_0800]]",
           {"c.toml:16:19: memory_regions[0]: gpa 0x40000000 and size 0x2000800 must be multiples "
-           "of 0x1000"}),
+           "of 0x1000; correct it there"}),
       config("RegionIsADevice", "memory_regions",
              "memory_regions = [[0x4000_0000, 0x200_0000, 0x17]]",
              {"c.toml:16:19: memory_regions[0]: flags 0x17 makes RAM a device (0x10) or uncached "
@@ -198,14 +198,10 @@ std::vector<Case> configurations() {
       config("EntryOutsideRam", "entry_point", "entry_point = 0x1000",
              {"c.toml:10:15: entry_point 0x1000 is in none of the memory_regions; move it into "
               "RAM"}),
-      config("BiosWithoutAddress", "cmdline", "bios_path = \"b\"",
+      config("BiosWithoutAddress", "cmdline", "bios_path = \"demo.bin\"",
              {"c.toml:15:13: bios_path has no bios_load_addr; add bios_load_addr = 0x..."}),
       config("ImagesOnTape", "image_location", "image_location = \"tape\"",
              {"c.toml:14:18: image_location is \"tape\"; use one of fs, memory"}),
-      config("ImagesInMemory", "image_location", "image_location = \"memory\"",
-             {"c.toml: image_location \"memory\" means images compiled into the program, and there "
-              "are "
-              "none; use image_location = \"fs\""}),
       config("UnknownDevice", "emu_devices", "emu_devices = [[\"x\", 0, 4096, 0, 0x99]]",
              {"c.toml:19:16: emulated device 'x' has the unknown emu_type 0x99; see the table in "
               "docs/configuration.md"}),
@@ -233,8 +229,9 @@ std::vector<Case> configurations() {
       config("KeyOfAxvmOnly", "cmdline", "boot_protocol = \"uefi\"",
              {"c.toml:15:17: boot_protocol is a key of axvm that retrap does not act on; remove "
               "it"}),
-      config("KernelNotThere", "none", "",
-             {"demo.bin: cannot read: No such file or directory; check the path"}),
+      config_text("KernelNotThere", sound_config_with("none", ""),
+                  {"c.toml:11:15: demo.bin: cannot read: No such file or directory; check the "
+                   "path"}),
   };
 }
 
@@ -301,7 +298,7 @@ std::vector<Case> images() {
         {"demo.bin", "raw"},
         {"d", std::string(64, 'x')}},
        kFailure,
-       {"d: not a device tree: libfdt says FDT_ERR_BADMAGIC; compile it with dtc"}},
+       {"c.toml:15:12: d: not a device tree: libfdt says FDT_ERR_BADMAGIC; compile it with dtc"}},
       image("EmptyKernel", "", {"k: is empty; name another file"}),
       image("KernelPacked", "\x1f\x8b\x08", {"k: is compressed with gzip; gunzip it first"}),
       image("KernelForAnother", text_of(test::sound_image(ArchId::Aarch64)),

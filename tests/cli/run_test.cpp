@@ -164,8 +164,8 @@ TEST_P(EveryArch, RefusesRamWhereItsInterruptControllerIs) {
       retrap_in(folder, {"run", "c.toml", "--kernel", builtin_guest(GetParam(), "hello")});
 
   EXPECT_EQ(finished.status, 1);
-  EXPECT_THAT(finished.err, MatchesRegex("retrap: c.toml: memory at .* overlaps the device .*; "
-                                         "correct it there\n"));
+  EXPECT_THAT(finished.err, MatchesRegex("retrap: c.toml:2:[0-9]+: memory_regions.1. .* overlaps "
+                                         "the board's .*; move it\n"));
 }
 
 TEST_P(EveryArch, RefusesAKernelOfAnother) {

@@ -1,5 +1,6 @@
 // Configuration files: both notations are read, and everything wrong is said with its place.
 #include "vmm/config_toml.h"
+#include "vmm/config_text.h"
 
 #include <gtest/gtest.h>
 
@@ -127,6 +128,20 @@ TEST(ConfigFile, AcceptsTheAliasesOfInterruptMode) {
     EXPECT_THAT(parse_config(sound_config_with("interrupt_mode", line), "d.toml"), Succeeds())
         << word;
   }
+}
+
+TEST(ConfigFile, TakesTheWholeTreeOfAxvisorAndWritesItAgain) {
+  std::string text(test::kSoundConfig);
+  const std::string row = R"(["uart", 0x0900_0000, 0x0900_0000, 0x1000, 33])";
+  text.replace(text.find(row), row.size(), R"(["/"])");
+  const auto config = parse_config(text, "t.toml");
+  ASSERT_TRUE(config.has_value()) << config.error().message;
+  ASSERT_EQ(config->passthrough_devices.size(), 1u);
+  EXPECT_TRUE(is_whole_tree(config->passthrough_devices[0]));
+
+  const auto again = parse_config(to_toml(*config), "again.toml");
+  ASSERT_TRUE(again.has_value()) << again.error().message;
+  EXPECT_EQ(to_toml(*again), to_toml(*config));
 }
 
 TEST(ConfigFile, AcceptsKeysOfAxvmThatAskForNothing) {

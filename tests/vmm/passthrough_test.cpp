@@ -18,6 +18,7 @@ using test::ScriptedHost;
 using test::ScriptedVm;
 using test::Succeeds;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 constexpr HostPhys kHostPage{0x1'0080'0000};
 constexpr HostPhys kTimerAt{0x0a00'0000};
@@ -164,9 +165,7 @@ TEST(AConfiguration, HasOnlyInterruptNumbersOfItsController) {
   const auto problems_with = [](std::uint32_t irq) {
     VmConfig config;
     config.passthrough_devices = {{.name = "window", .length = 0x1000, .irq_id = irq}};
-    config.emu_devices = {
-        {.name = "dummy", .irq_id = irq, .cfg_list = {}},
-        {.name = "ivc", .irq_id = irq, .emu_type = EmuDeviceType::IvcChannel, .cfg_list = {irq}}};
+    config.emu_devices = {{.name = "dummy", .irq_id = irq, .cfg_list = {}}};
     std::vector<std::string> problems;
     check_interrupt_numbers(config, 24, problems);
     return problems;
@@ -174,10 +173,8 @@ TEST(AConfiguration, HasOnlyInterruptNumbersOfItsController) {
   EXPECT_THAT(problems_with(23), ::testing::IsEmpty());
   EXPECT_THAT(problems_with(9999),
               ::testing::ElementsAre(
-                  "devices.emu_devices: dummy has interrupt line 9999; x86_64 has 0 to 23",
-                  "devices.emu_devices: ivc has interrupt line 9999; x86_64 has 0 to 23",
-                  "devices.emu_devices: ivc has interrupt line 9999; x86_64 has 0 to 23",
-                  "devices.passthrough_devices: window has interrupt line 9999; x86_64 has 0 to "
+                  "devices.emu_devices[0]: dummy has interrupt line 9999; x86_64 has 0 to 23",
+                  "devices.passthrough_devices[0]: window has interrupt line 9999; x86_64 has 0 to "
                   "23"));
 }
 
@@ -213,6 +210,17 @@ class AWindow : public ::testing::Test {
                                   .devices = nullptr});
   }
 
+  [[nodiscard]] ConfigFindings examined() {
+    ConfigFindings findings;
+    examine_windows(config_,
+                    {.mmio = guest_.vm->mmio(),
+                     .interrupts = guest_.vm->board().interrupts(),
+                     .devices = nullptr,
+                     .address_bits = 48},
+                    findings);
+    return findings;
+  }
+
   static constexpr GuestPhys kWindow{0x9000'0000};
   ScriptedVm guest_;
   VmConfig config_;
@@ -228,10 +236,61 @@ TEST_F(AWindow, HasAHoleForAnEmulatedDevice) {
   EXPECT_EQ(memory.regions().size(), 3u);
 }
 
-TEST_F(AWindow, IsRefusedWhereAnEmulatedDeviceLeavesNothingOfIt) {
+TEST_F(AWindow, IsThereAlreadyWhereEmulatedDevicesHaveAllOfIt) {
   config_.passthrough_devices.front().base_gpa += 0x1000;
   config_.passthrough_devices.front().length = 0x1000;
+  ASSERT_THAT(pass(), Succeeds());
+  EXPECT_EQ(guest_.vm->memory().find(kWindow.wrapping_add(0x1000)), nullptr);
+
+  const ConfigFindings findings = examined();
+  EXPECT_THAT(findings.problems, IsEmpty());
+  ASSERT_EQ(findings.notes.size(), 1u);
+  EXPECT_EQ(findings.notes.front().key, "devices.passthrough_devices[0]");
+  EXPECT_EQ(findings.notes.front().text,
+            "passthrough device frame buffer at 0x90001000 + 0x1000 is the board's probe, which "
+            "the guest has already");
+}
+
+TEST_F(AWindow, IsThereAlreadyInsideAnEmulatedDevice) {
+  guest_.plug(GuestPhys(0xa000'0000), 0x4'0000);
+  config_.passthrough_devices.front().base_gpa = 0xa000'0000;
+  ASSERT_THAT(pass(), Succeeds());
+  EXPECT_EQ(examined().notes.size(), 1u);
+}
+
+TEST_F(AWindow, IsRefusedInThePageOfAnEmulatedDeviceThatItDoesNotAskFor) {
+  config_.passthrough_devices.front().base_gpa += 0x1200;
+  config_.passthrough_devices.front().base_hpa += 0x1200;
+  config_.passthrough_devices.front().length = 0x100;
   EXPECT_THAT(pass(), FailsSaying(ErrorCode::AlreadyExists, "probe leaves nothing of it"));
+  ASSERT_EQ(examined().problems.size(), 1u);
+  EXPECT_THAT(examined().problems.front().text, HasSubstr("probe leaves nothing of it"));
+}
+
+TEST_F(AWindow, OfMostAddressesIsRefusedAtOnce) {
+  config_.passthrough_devices.front().length = std::uint64_t{1} << 62;
+  EXPECT_THAT(pass(), FailsSaying(ErrorCode::InvalidInput, "devices.passthrough_devices[0]: gpa:"));
+  ASSERT_EQ(examined().problems.size(), 1u);
+  EXPECT_THAT(examined().problems.front().text, HasSubstr("is beyond the 48 bits"));
+}
+
+TEST_F(AWindow, IsNamedOnceWhereItIsRefused) {
+  config_.passthrough_devices.clear();
+  config_.passthrough_addresses = {{.base_gpa = kWindow.raw() - 0x1000, .length = 0x1000}};
+  const auto passed = pass();
+  ASSERT_FALSE(passed.has_value());
+  EXPECT_EQ(passed.error().message.find("passthrough window"),
+            passed.error().message.rfind("passthrough window"))
+      << passed.error().message;
+}
+
+TEST_F(AWindow, OfTheWholeTreeIsTheBoard) {
+  config_.passthrough_devices = {{.name = "/"}};
+  ASSERT_THAT(pass(), Succeeds());
+  EXPECT_THAT(problems_of(config_), IsEmpty());
+  EXPECT_THAT(examined().problems, IsEmpty());
+  ASSERT_EQ(examined().notes.size(), 1u);
+  EXPECT_THAT(examined().notes.front().text, HasSubstr("every device of the board"));
 }
 
 TEST_F(AWindow, CutsNoEmulatedDeviceInTwo) {
@@ -258,7 +317,7 @@ TEST(AConfiguration, MayHaveAnEmulatedDeviceInsideAWindow) {
                                 .cfg_list = {}});
   config.passthrough_devices.push_back(
       {.name = "io", .base_gpa = 0x9000'0000, .base_hpa = 0x1'0080'0000, .length = 0x4000});
-  EXPECT_THAT(problems_of(config), ::testing::IsEmpty());
+  EXPECT_THAT(problems_of(config), IsEmpty());
 
   config.emu_devices.front().base_gpa = 0x9000'3f80;
   ASSERT_EQ(problems_of(config).size(), 1u);
