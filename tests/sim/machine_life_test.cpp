@@ -29,6 +29,10 @@ class AMachineSomewhere {
  public:
   explicit AMachineSomewhere(ArchId arch) : arch_(arch) {
     vm_ = *add_vm();
+    // A PL011 takes input once the guest has enabled it (UARTCR: UARTEN, RXE).
+    if (arch == ArchId::Aarch64) {
+      EXPECT_TRUE(vm_->mmio().write(0x0900'0030, Width::Word, 0x201, kBootVcpu));
+    }
     machine_->set_observer(&inputs_);
   }
 

@@ -49,6 +49,7 @@ class Model {
     std::erase_if(channels_, [](const Channel& c) { return !c.publisher && !c.subscriber; });
     return answer;
   }
+  [[nodiscard]] std::size_t channels() const { return channels_.size(); }
   [[nodiscard]] std::uint64_t bytes() const { return channels_.size() * kSize; }
 
  private:
@@ -159,6 +160,8 @@ void check_order(const std::vector<Step>& order) {
     const auto wanted = model.take(step);
     ASSERT_EQ(vms.take(step), wanted) << text(order);
     ASSERT_EQ(vms.channel_bytes(), model.bytes()) << text(order);
+    // A mapping holds the frames of a channel that is in the table no more.
+    ASSERT_EQ(vms.hypervisor.channels().size(), model.channels()) << text(order);
   }
   for (std::size_t vm = 0; vm < vms.hypervisor.vm_num(); ++vm) {
     if (vms.hypervisor.vm(vm).state() != VmState::Destroyed) {
