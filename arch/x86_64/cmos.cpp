@@ -8,7 +8,6 @@
 namespace retrap::x86_64 {
 namespace {
 
-constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
 constexpr std::uint64_t kUpdateNs = 244'000;  ///< UIP is seen this long before the update
 
 /// The address map of the data sheet, figure 7; the century is where PCs have it.

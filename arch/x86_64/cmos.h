@@ -6,7 +6,7 @@
 #include <array>
 #include <cstdint>
 
-#include "vmm/device.h"
+#include "vmm/devices/time_of_day.h"
 
 namespace retrap::x86_64 {
 
@@ -15,9 +15,6 @@ namespace retrap::x86_64 {
 /// registers are kept as an offset to virtual time.
 class Cmos final : public Device {
  public:
-  /// Seconds since 1970 at virtual time zero: 2026-01-01 00:00:00 UTC, a Thursday.
-  static constexpr std::uint64_t kEpoch = 1'767'225'600;
-
   [[nodiscard]] std::string_view name() const override { return "rtc"; }
   [[nodiscard]] std::uint64_t size() const override { return 2; }
   [[nodiscard]] IoResult<std::uint64_t> read(const retrap::Access& access) override;
@@ -51,8 +48,8 @@ class Cmos final : public Device {
   std::uint8_t register_a_ = 0x26;  ///< 32.768 kHz, 1024 Hz
   std::uint8_t register_b_ = 0x02;  ///< 24 hours, BCD
   std::uint8_t register_c_ = 0;
-  std::array<std::uint8_t, 128> memory_{};  ///< what is not a clock register; alarms too
-  std::uint64_t offset_seconds_ = kEpoch;   ///< from virtual time to 1970, modulo 2^64
+  std::array<std::uint8_t, 128> memory_{};        ///< what is not a clock register; alarms too
+  std::uint64_t offset_seconds_ = kEpochSeconds;  ///< from virtual time to 1970, modulo 2^64
   std::uint64_t next_second_ns_ = kNever;
   std::uint64_t next_period_ns_ = kNever;
 };

@@ -8,8 +8,10 @@
 
 #include "tests/support/scripted_host.h"
 #include "vmm/base/prng.h"
+#include "vmm/devices/goldfish_rtc.h"
 #include "vmm/devices/ns16550.h"
 #include "vmm/devices/pl011.h"
+#include "vmm/devices/pl031.h"
 #include "vmm/devices/test_finisher.h"
 #include "vmm/devices/virtio_entropy.h"
 #include "vmm/devices/virtio_mmio.h"
@@ -67,6 +69,8 @@ INSTANTIATE_TEST_SUITE_P(
                 return std::make_unique<Ns16550>(
                     sink, Ns16550Options{.register_shift = 2, .size = 0x100});
               }},
+        Model{"Pl031", [](ConsoleSink&) { return std::make_unique<Pl031>(); }},
+        Model{"GoldfishRtc", [](ConsoleSink&) { return std::make_unique<GoldfishRtc>(); }},
         Model{"TestFinisher", [](ConsoleSink&) { return std::make_unique<TestFinisher>(); }},
         Model{"VirtioMmio",
               [](ConsoleSink&) {
