@@ -84,6 +84,10 @@ class Aarch64Architecture final : public Architecture {
       problems.push_back(
           fmt::format("devices.emu_devices: irq {} is the entropy device's", map.entropy_intid));
     }
+    if (map.uart_intid == map.rtc_intid) {
+      problems.push_back(
+          fmt::format("devices.emu_devices: irq {} is the real-time clock's", map.rtc_intid));
+    }
     for (std::size_t i = 0; i < config.emu_devices.size(); ++i) {
       const EmuDeviceConfig& device = config.emu_devices[i];
       check_length(device, i, config.cpu_num, problems);

@@ -2,6 +2,7 @@
 #include "arch/aarch64/board.h"
 
 #include "arch/aarch64/boot.h"
+#include "vmm/devices/pl031.h"
 #include "vmm/devices/virtio_entropy.h"
 
 namespace retrap::aarch64 {
@@ -65,11 +66,15 @@ Result<> Aarch64Board::build(Hardware& hardware) {
   for (std::uint32_t cpu = 0; cpu < config_.cpu_num; ++cpu) {
     gic_.connect(cpu, cpus_->cpu(cpu));
     vcpus_.push_back(std::make_unique<Aarch64Vcpu>(
-        cpus_->cpu(cpu), cpu, VcpuParts{.clock = parts_.clock, .gic = gic_, .power = power_}));
+        cpus_->cpu(cpu), cpu,
+        VcpuParts{.clock = parts_.clock, .gic = gic_, .power = power_, .finisher = finisher_}));
   }
   RETRAP_TRY(parts_.mmio.add(map_.distributor, gic_.distributor()));
   RETRAP_TRY(parts_.mmio.add(map_.redistributors, gic_.redistributors()));
   RETRAP_TRY(parts_.mmio.add(map_.uart, uart_, device_line(config_, map_.uart_intid), &gic_));
+  RETRAP_TRY(parts_.mmio.add(map_.rtc, std::make_unique<Pl031>(),
+                             device_line(config_, map_.rtc_intid), &gic_));
+  RETRAP_TRY(parts_.mmio.add(map_.finisher, finisher_));
   auto entropy = virtio::make_entropy_device(parts_.seed, parts_.dma);
   RETRAP_TRY(parts_.mmio.add(map_.entropy, std::move(entropy),
                              device_line(config_, map_.entropy_intid), &gic_));

@@ -1,4 +1,4 @@
-// The aarch64 board: GICv3, generic timers, PL011, PSCI, and the boot protocol.
+// The aarch64 board: GICv3, generic timers, PL011, PL031, PSCI, and the boot protocol.
 #pragma once
 
 #include <memory>
@@ -8,6 +8,7 @@
 #include "arch/aarch64/vcpu.h"
 #include "vmm/architecture.h"
 #include "vmm/devices/pl011.h"
+#include "vmm/devices/test_finisher.h"
 
 namespace retrap::aarch64 {
 
@@ -18,9 +19,13 @@ struct MemoryMap {
   std::uint64_t redistributors = 0x080a'0000;
   std::uint64_t uart = 0x0900'0000;
   std::uint32_t uart_intid = 33;  ///< SPI 1
+  std::uint64_t rtc = 0x0901'0000;
+  std::uint32_t rtc_intid = 34;  ///< SPI 2
   /// Not where QEMU has virtio devices: a host's are passed through to there.
   std::uint64_t entropy = 0x0b00'0000;
   std::uint32_t entropy_intid = 44;  ///< SPI 12
+  /// QEMU's virt machine has none.
+  std::uint64_t finisher = 0x0b01'0000;
 };
 
 /// The standard map, with what `config` says of devices put in: a Console, GpptDistributor or
@@ -53,6 +58,7 @@ class Aarch64Board final : public Board {
   std::vector<std::unique_ptr<GenericTimer>> timers_;
   SystemRegisters sysregs_;
   Pl011 uart_;
+  TestFinisher finisher_;
   std::unique_ptr<CpuSet> cpus_;
   std::vector<std::unique_ptr<Aarch64Vcpu>> vcpus_;
 };

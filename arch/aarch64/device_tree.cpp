@@ -1,5 +1,5 @@
-// The device tree of the board (bindings: arm,gic-v3, arm,armv8-timer, arm,pl011, arm,psci-1.0,
-// virtio,mmio).
+// The device tree of the board (bindings: arm,gic-v3, arm,armv8-timer, arm,pl011, arm,pl031,
+// arm,psci-1.0, virtio,mmio).
 #include "arch/aarch64/board.h"
 #include "arch/aarch64/boot.h"
 #include "vmm/devices/virtio_mmio.h"
@@ -86,6 +86,18 @@ void add_platform(FdtBuilder& fdt, const VmConfig& config, const MemoryMap& map)
       .cells("interrupts", {kSpi, map.uart_intid - kPrivateInterrupts, kLevelHigh})
       .cells("clocks", {kClockPhandle, kClockPhandle})
       .strings("clock-names", {"uartclk", "apb_pclk"})
+      .end();
+  fdt.begin(fmt::format("pl031@{:x}", map.rtc))
+      .strings("compatible", {"arm,pl031", "arm,primecell"})
+      .reg({map.rtc, 0x1000})
+      .cells("interrupts", {kSpi, map.rtc_intid - kPrivateInterrupts, kLevelHigh})
+      .cells("clocks", {kClockPhandle})
+      .string("clock-names", "apb_pclk")
+      .end();
+  // No syscon: Linux powers off by PSCI.
+  fdt.begin(fmt::format("test@{:x}", map.finisher))
+      .strings("compatible", {"sifive,test1", "sifive,test0"})
+      .reg({map.finisher, 0x1000})
       .end();
   fdt.begin(fmt::format("virtio_mmio@{:x}", map.entropy))
       .string("compatible", "virtio,mmio")

@@ -45,10 +45,10 @@ class Aarch64Vcpu::Turn final : public RawExitHandler {
     return goes_on();
   }
 
-  /// Whether the guest can go on at all.
+  /// What is due comes before the guest.
   [[nodiscard]] bool goes_on() {
-    while (vcpu_.crash_) {
-      if (!relay_.goes_on_after(ExitReason(*vcpu_.crash_))) return false;
+    while (vcpu_.is_exit_due()) {
+      if (!relay_.goes_on_after(vcpu_.due_exit())) return false;
     }
     return true;
   }
@@ -69,6 +69,11 @@ ExitReason Aarch64Vcpu::run_with(ExitHandler& handler) {
 ExitReason Aarch64Vcpu::run() {
   FirstExit<ExitHandler, ExitReason> first;
   return run_with(first);
+}
+
+ExitReason Aarch64Vcpu::due_exit() {
+  if (crash_) return *crash_;
+  return *parts_.finisher.take_request();
 }
 
 ExitReason Aarch64Vcpu::reason() {

@@ -7,6 +7,7 @@
 #include "arch/aarch64/gicv3.h"
 #include "arch/aarch64/psci.h"
 #include "vmm/clock.h"
+#include "vmm/devices/test_finisher.h"
 
 namespace retrap::aarch64 {
 
@@ -15,6 +16,7 @@ struct VcpuParts {
   Clock& clock;
   Gicv3& gic;
   PowerStates& power;
+  TestFinisher& finisher;
 };
 
 class Aarch64Vcpu final : public ArchVcpu {
@@ -50,6 +52,8 @@ class Aarch64Vcpu final : public ArchVcpu {
   class Turn;
   [[nodiscard]] ExitReason reason();
   [[nodiscard]] ExitReason ended();
+  [[nodiscard]] bool is_exit_due() const { return crash_ || parts_.finisher.has_request(); }
+  [[nodiscard]] ExitReason due_exit();
   [[nodiscard]] ExitReason unexpected() const;
   [[nodiscard]] ExitReason on_wait();
   [[nodiscard]] ExitReason on_hypervisor_call();

@@ -5,6 +5,7 @@
 
 #include "arch/riscv64/boot.h"
 #include "arch/riscv64/device_tree.h"
+#include "vmm/devices/goldfish_rtc.h"
 #include "vmm/devices/virtio_entropy.h"
 
 namespace retrap::riscv64 {
@@ -33,6 +34,8 @@ Result<> RiscvBoard::plug_devices() {
   uart_ = uart.get();
   RETRAP_TRY(parts_.mmio.add(memory_map::kUart, std::move(uart),
                              device_line(config_, memory_map::kUartSource), &interrupts_));
+  RETRAP_TRY(parts_.mmio.add(memory_map::kRtc, std::make_unique<GoldfishRtc>(),
+                             device_line(config_, memory_map::kRtcSource), &interrupts_));
   auto entropy = virtio::make_entropy_device(parts_.seed, parts_.dma);
   RETRAP_TRY(parts_.mmio.add(memory_map::kEntropy, std::move(entropy),
                              device_line(config_, memory_map::kEntropySource), &interrupts_));

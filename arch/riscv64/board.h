@@ -1,4 +1,4 @@
-// The riscv64 machine: harts, PLIC, UART, test finisher, firmware, and how an image boots on it.
+// The riscv64 machine: harts, PLIC, devices, firmware, and how an image boots on it.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,9 @@ namespace retrap::riscv64 {
 /// Where things are, as on QEMU's "virt" machine.
 namespace memory_map {
 inline constexpr std::uint64_t kFinisher = 0x10'0000;
+inline constexpr std::uint64_t kRtc = 0x10'1000;
+/// Not QEMU's 11: embedders have their devices there.
+inline constexpr std::uint32_t kRtcSource = 13;
 inline constexpr std::uint64_t kPlic = 0x0c00'0000;
 inline constexpr std::uint64_t kUart = 0x1000'0000;
 inline constexpr std::uint64_t kUartSize = 0x100;

@@ -104,6 +104,12 @@ void add_soc(FdtBuilder& tree, const VmConfig& config) {
       .strings("compatible", {"sifive,test1", "sifive,test0"})
       .reg({memory_map::kFinisher, 0x1000})
       .end();
+  tree.begin("rtc@101000")
+      .string("compatible", "google,goldfish-rtc")
+      .reg({memory_map::kRtc, 0x1000})
+      .cells("interrupt-parent", {kPlicPhandle})
+      .cells("interrupts", {memory_map::kRtcSource})
+      .end();
   add_plic(tree, config);
   tree.begin("serial@10000000")
       .string("compatible", "ns16550a")

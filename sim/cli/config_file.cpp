@@ -101,7 +101,7 @@ memory_regions = [
 # no_irq: none does
 interrupt_mode = "emulated"
 # name, base (x86_64: some are ports), length, interrupt, type, arguments.
-# Boards have their interrupt controller, console and entropy device without being told.
+# Boards have their interrupt controller, console, clock and entropy device without being told.
 emu_devices = [
 {5}
 ]

@@ -11,6 +11,7 @@
 #include "tests/arch/aarch64_fake.h"
 #include "tests/support/image_files.h"
 #include "tests/support/matchers.h"
+#include "vmm/devices/time_of_day.h"
 #include "vmm/fdt.h"
 
 namespace retrap::aarch64::test {
@@ -120,7 +121,9 @@ TEST_F(AnAarch64Board, HasItsDevicesInTheirPlaces) {
   EXPECT_EQ(mmio.read(0x080a'0008, Width::Double, VcpuId{1}), 0u);
   EXPECT_TRUE(mmio.write(0x0900'0000, Width::Word, 'x', kBootVcpu));
   EXPECT_EQ(console.text, "x");
+  EXPECT_EQ(mmio.read(0x0901'0000, Width::Word, kBootVcpu), kEpochSeconds);
   EXPECT_EQ(mmio.first_in(0x0b00'0000, 1)->name(), "virtio-entropy");
+  EXPECT_EQ(mmio.first_in(0x0b01'0000, 1)->name(), "test-finisher");
   EXPECT_TRUE(sysregs.read(number(SysReg::ICC_PMR_EL1), Width::Double, kBootVcpu).has_value());
   ASSERT_EQ(fake->setups.size(), 2u);
   EXPECT_EQ(fake->setups[1].mpidr, 0x8000'0001u);
@@ -155,7 +158,7 @@ TEST_F(AnAarch64Board, D4_MovesItsDevicesAsTheConfigurationSays) {
   EXPECT_TRUE(mmio.covers(0x1203'fffc, 4));
   EXPECT_FALSE(mmio.covers(0x0800'0000, 4));
 }
-TEST_F(AnAarch64Board, GivesTheEntropyDeviceALineOfItsOwn) {
+TEST_F(AnAarch64Board, GivesItsOtherDevicesLinesOfTheirOwn) {
   config.emu_devices = {{.name = "uart",
                          .base_gpa = 0x0900'0000,
                          .length = 0x1000,
@@ -166,7 +169,36 @@ TEST_F(AnAarch64Board, GivesTheEntropyDeviceALineOfItsOwn) {
                                    "virtio-entropy wants interrupt line 44, which pl011 has"));
   std::vector<std::string> problems;
   architecture->check(config, problems);
-  EXPECT_THAT(problems, ::testing::ElementsAre(HasSubstr("irq 44 is the entropy device's")));
+  config.emu_devices.front().irq_id = 34;
+  architecture->check(config, problems);
+  EXPECT_THAT(problems, ::testing::ElementsAre(HasSubstr("irq 44 is the entropy device's"),
+                                               HasSubstr("irq 34 is the real-time clock's")));
+}
+TEST_F(AnAarch64Board, WiresItsClockToSpi2) {
+  ASSERT_THAT(build(), Succeeds());
+  const auto is_pending = [&] {
+    return (*mmio.read(0x0800'0204, Width::Word, kBootVcpu) & 1u << 2) != 0;  // GICD_ISPENDR1
+  };
+  EXPECT_TRUE(mmio.write(0x0901'0010, Width::Word, 1, kBootVcpu));
+  EXPECT_TRUE(mmio.write(0x0901'0004, Width::Word, kEpochSeconds + 1, kBootVcpu));
+  EXPECT_FALSE(is_pending());
+
+  clock.skip_to(kNsPerSecond);
+  EXPECT_TRUE(clock.fire_due());
+
+  EXPECT_TRUE(is_pending());
+}
+TEST_F(AnAarch64Board, EndsThroughItsTestFinisher) {
+  ASSERT_THAT(build(), Succeeds());
+  ArchVcpu& vcpu = board->vcpu(kBootVcpu);
+  const auto after_writing = [&](std::uint64_t value) {
+    EXPECT_TRUE(mmio.write(0x0b01'0000, Width::Word, value, kBootVcpu));
+    return vcpu.run();
+  };
+  EXPECT_EQ(after_writing(0x5555), ExitReason(exits::SystemDown{}));
+  EXPECT_EQ(after_writing(0x7777), ExitReason(exits::SystemReset{}));
+  EXPECT_EQ(after_writing(0x7'3333), ExitReason(exits::GuestCrash{.cause = 7, .address = 0}));
+  EXPECT_EQ(vcpu.run(), ExitReason(exits::BudgetSpent{})) << "asked once";
 }
 
 TEST_F(AnAarch64Board, RefusesDevicesThatOverlap) {
@@ -194,6 +226,9 @@ TEST_F(AnAarch64Board, LoadsLinuxWhereItsHeaderSays) {
   EXPECT_EQ(string_at(tree, "/chosen", "bootargs"), "console=ttyAMA0");
   EXPECT_EQ(string_at(tree, "/virtio_mmio@b000000", "compatible"), "virtio,mmio");
   EXPECT_EQ(number_at(tree, "/virtio_mmio@b000000", "reg"), 0x0b00'0000u);
+  EXPECT_EQ(string_at(tree, "/pl031@9010000", "compatible"), "arm,pl031");
+  EXPECT_EQ(number_at(tree, "/pl031@9010000", "reg"), 0x0901'0000u);
+  EXPECT_EQ(string_at(tree, "/test@b010000", "compatible"), "sifive,test1");
   EXPECT_EQ(number_at(tree, "/memory@40000000", "reg"), kRam);
   EXPECT_EQ(number_at(tree, "/memory@40000000", "reg", 1), kRamBytes);
   EXPECT_EQ(string_at(tree, "/cpus/cpu@1", "enable-method"), "psci");

@@ -60,7 +60,8 @@ class AnAarch64Vcpu : public ::testing::Test {
   Gicv3 gic{{0, 1}};
   PowerStates power{{0, 1}};
   FakeCpu cpu{clock};
-  Aarch64Vcpu vcpu{cpu, 0, {.clock = clock, .gic = gic, .power = power}};
+  TestFinisher finisher;
+  Aarch64Vcpu vcpu{cpu, 0, {.clock = clock, .gic = gic, .power = power, .finisher = finisher}};
 };
 
 TEST_F(AnAarch64Vcpu, ReportsTheEndOfItsSlice) {

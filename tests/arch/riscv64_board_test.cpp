@@ -7,6 +7,7 @@
 #include "arch/riscv64/architecture.h"
 #include "arch/riscv64/device_tree.h"
 #include "tests/arch/riscv64_fake.h"
+#include "vmm/devices/time_of_day.h"
 
 namespace retrap::riscv64 {
 namespace {
@@ -189,6 +190,23 @@ TEST_F(ABoard, WiresTheUartToSourceTen) {
   EXPECT_FALSE(board_->interrupts().has_line(64));
 }
 
+TEST_F(ABoard, WiresTheClockToSourceThirteen) {
+  plug();
+  const auto pending = [&] {
+    return *mmio_.read(memory_map::kPlic + 0x1000, Width::Word, kBootVcpu);
+  };
+  const std::uint64_t alarm = (kEpochSeconds + 1) * kNsPerSecond;
+  EXPECT_TRUE(mmio_.write(memory_map::kRtc + 0x10, Width::Word, 1, kBootVcpu));
+  EXPECT_TRUE(mmio_.write(memory_map::kRtc + 0x0c, Width::Word, alarm >> 32, kBootVcpu));
+  EXPECT_TRUE(mmio_.write(memory_map::kRtc + 0x08, Width::Word, alarm, kBootVcpu));
+  EXPECT_EQ(pending(), 0u);
+
+  host_.clock.skip_to(kNsPerSecond);
+  EXPECT_TRUE(host_.clock.fire_due());
+
+  EXPECT_EQ(pending(), 1u << 13);
+}
+
 TEST_F(ABoard, PassesOnWhatTheHardwareRefuses) {
   class NoHardware final : public Hardware {
     Result<std::unique_ptr<CpuSet>> create(unsigned, AddressSpace&) override {
@@ -224,6 +242,7 @@ TEST(DeviceTree, DescribesEveryHart) {
   EXPECT_EQ(text("/chosen", "bootargs"), "console=ttyS0");
   EXPECT_EQ(text("/cpus/cpu@2", "mmu-type"), "riscv,sv39");
   EXPECT_EQ(text("/soc/virtio_mmio@10009000", "compatible"), "virtio,mmio");
+  EXPECT_EQ(text("/soc/rtc@101000", "compatible"), "google,goldfish-rtc");
   EXPECT_LT(fdt_path_offset(tree.data(), "/cpus/cpu@3"), 0);
   EXPECT_LT(fdt_path_offset(tree.data(), "/memory@90000000"), 0) << "it may not be written";
   int size = 0;
