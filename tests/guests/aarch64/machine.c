@@ -18,6 +18,7 @@ enum : u32 {
   kIpiIntid = 1,
   kTimerIntid = 27,
   kUartIntid = 33,
+  kClockIntid = 34,
   kDeviceLine = 40,
   kSpuriousIntid = 1023,
 };
@@ -150,7 +151,7 @@ void take_interrupt(void) {
       ++input_count;
     }
     write32(kUartClear, 0x7ff);
-  } else if (intid == kDeviceLine) {
+  } else if (intid == kDeviceLine || intid == kClockIntid) {
     device_interrupt();
   } else {
     ++strange_interrupts;

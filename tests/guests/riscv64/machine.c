@@ -8,6 +8,7 @@ enum : u64 {
   kPlicContext = kPlic + 0x200000,
   kUartSource = 10,
   kDeviceLine = 11,
+  kClockSource = 13,
   kSbiTime = 0x54494d45,
   kSbiIpi = 0x735049,
   kSbiHsm = 0x48534d,
@@ -114,7 +115,7 @@ void take_interrupt(u64 cause) {
         input_byte = (char)read8(kUart);
         ++input_count;
       }
-    } else if (source == kDeviceLine) {
+    } else if (source == kDeviceLine || source == kClockSource) {
       device_interrupt();
     } else {
       ++strange_interrupts;

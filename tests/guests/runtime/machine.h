@@ -21,7 +21,8 @@ void idle(void);
 /// Takes the interrupts of line kDeviceLine (x86_64: GSI 5, aarch64: INTID 40, riscv64: source 11),
 /// counted in device_count. After interrupts_init().
 void device_listen(void);
-/// What the machine calls for an interrupt of that line.
+/// What the machine calls for an interrupt of that line; on aarch64 and riscv64 for those of the
+/// real-time clock, too.
 void device_interrupt(void);
 
 /// One interrupt after about `microseconds`.
