@@ -375,6 +375,8 @@ void Vcpu::set_entry(GuestPhys entry, std::uint64_t arg) {
   csr_access_.reset();
   resume_.reset();
   crash_.reset();
+  // As firmware leaves it: cycle, time and instret are U-mode's, and the vDSO of Linux reads time.
+  cpu_.set_csr(Csr::Scounteren, 0b111);
   cpu_.set_pc(entry.raw());
   cpu_.set_x(kA0, hart_id_);
   cpu_.set_x(kA1, arg);

@@ -91,6 +91,11 @@ TEST_F(AVcpu, BringsAnotherHartUp) {
   EXPECT_EQ(cpu_->xs[11], 0u) << "started";
 }
 
+TEST_F(AVcpu, StartsWithCountersThatUserModeMayRead) {
+  vcpu().set_entry(GuestPhys(test::Host::kRam), 0);
+  EXPECT_EQ(cpu_->csrs[Csr::Scounteren], 7u);
+}
+
 TEST_F(AVcpu, SaysWhyAHartDidNotComeUp) {
   vcpu().answer_cpu_up(CpuUpResult::AlreadyOn);
   EXPECT_EQ(cpu_->xs[10], static_cast<std::uint64_t>(-6));
