@@ -405,8 +405,8 @@ void check_interrupt_numbers(const VmConfig& config, std::uint32_t limit,
   const auto check = [&](std::string_view key, std::size_t i, const auto& device) {
     if (device.irq_id < limit) return;
     problems.push_back(fmt::format("devices.{}[{}]: {} has interrupt line {}; {} has 0 to {}", key,
-                                   i, printable(device.name), device.irq_id,
-                                   to_string(config.arch), limit - 1));
+                                   i, printable(device.name), device.irq_id, to_string(config.arch),
+                                   limit - 1));
   };
   for (std::size_t i = 0; i < config.emu_devices.size(); ++i) {
     if (config.emu_devices[i].emu_type != EmuDeviceType::Dummy) continue;

@@ -102,8 +102,9 @@ class Aarch64Architecture final : public Architecture {
         case EmuDeviceType::GpptDistributor:
         case EmuDeviceType::GpptRedistributor:
           if (device.irq_id == 0) break;
-          problems.push_back(fmt::format("devices.emu_devices[{}]: {} has irq {}; on aarch64 it has 0",
-                                         i, device.name, device.irq_id));
+          problems.push_back(
+              fmt::format("devices.emu_devices[{}]: {} has irq {}; on aarch64 it has 0", i,
+                          device.name, device.irq_id));
           break;
         default: break;
       }

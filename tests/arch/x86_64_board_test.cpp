@@ -309,8 +309,9 @@ TEST(PcArchitecture, KnowsItsInterruptNumbers) {
                                 {.name = "io", .length = 16, .irq_id = 24}};
   std::vector<std::string> problems;
   host.architecture(ArchId::X86_64)->check(config, problems);
-  EXPECT_EQ(problems, std::vector<std::string>{"devices.passthrough_devices[1]: io has interrupt line "
-                                               "24; x86_64 has 0 to 23"});
+  EXPECT_EQ(problems,
+            std::vector<std::string>{"devices.passthrough_devices[1]: io has interrupt line "
+                                     "24; x86_64 has 0 to 23"});
 }
 
 TEST(PcArchitecture, NamesWhatAPcCannotDo) {
