@@ -15,6 +15,7 @@ if(NOT Capstone_FOUND)
   message(FATAL_ERROR "retrap needs Capstone >= 5 (pkg-config capstone): run ./dev setup")
 endif()
 if(RETRAP_WITH_SIM)
+  pkg_check_modules(Mpfr REQUIRED IMPORTED_TARGET GLOBAL mpfr>=4)
   pkg_check_modules(Unicorn QUIET IMPORTED_TARGET GLOBAL unicorn>=2.1.4)
   if(NOT Unicorn_FOUND)
     message(FATAL_ERROR "retrap needs Unicorn >= 2.1.4 (pkg-config unicorn): run ./dev setup, or "

@@ -5,6 +5,8 @@
 
 #include <cstdlib>
 
+#include "sim/unicorn/host_libm.h"
+
 namespace retrap::unicorn {
 
 void check(uc_err error, const char* what) {
@@ -18,6 +20,7 @@ Result<Engine> Engine::open(const Options& options, HostMemory& memory) {
     return fail(ErrorCode::Backend, "unicorn {}.{}: {}: {}", UC_VERSION_MAJOR, UC_VERSION_MINOR,
                 call, uc_strerror(error));
   };
+  replace_host_libm();
   uc_engine* raw = nullptr;
   if (const uc_err error = uc_open(options.arch, options.mode, &raw)) return refuse(error, "open");
   Engine engine(raw);
