@@ -2,24 +2,18 @@
 # shellcheck shell=bash
 
 dev_bench() {
-  if [ "${1:-}" = linux ]; then
-    shift
-    bench_linux "$@"
-    return
-  fi
-  if [ "${1:-}" = smp ]; then
-    shift
-    bench_smp "$@"
-    return
-  fi
-  if [ "${1:-}" = record ]; then
-    shift
-    bench_record "$@"
-    return
-  fi
-  ensure_packages core test
-  configure_and_build release retrap_bench >&2
-  build/release/benches/retrap_bench "$@"
+  case ${1:-} in
+    linux | smp | record)
+      local what=$1
+      shift
+      "bench_$what" "$@"
+      ;;
+    *)
+      ensure_packages core test
+      configure_and_build release retrap_bench >&2
+      build/release/benches/retrap_bench "$@"
+      ;;
+  esac
 }
 
 readonly bench_rounds=5
@@ -69,32 +63,45 @@ timed_boot() {
 
 median() { sort -n | awk '{ value[NR] = $1 } END { print value[int((NR + 1) / 2)] }'; }
 
-bench_linux() {
-  local arch round ours peers
-  ensure_packages core test bench
+# ready_for_boots TARGET: the Linux guests, and what boots them.
+ready_for_boots() {
+  ensure_packages core test
   dev_guests
-  configure_and_build release retrap >&2
-  [ $# -ne 0 ] || set -- x86_64 aarch64 riscv64
+  configure_and_build release "$1" >&2
+}
+
+# The head of a table of side_by_side; its columns' names are LEFT and RIGHT.
+head_of_sides() {
   printf '%-8s  %10s  %10s  %6s   (median of %d, wall seconds to power-off)\n' \
-    guest retrap qemu ratio "$bench_rounds"
-  for arch in "$@"; do
-    ours="" peers=""
-    for ((round = 0; round < bench_rounds; ++round)); do
-      ours+="$(timed_boot our_boot "$arch")"$'\n'
-      peers+="$(timed_boot qemu_boot "$arch")"$'\n'
-    done
-    awk -v arch="$arch" -v ours="$(printf %s "$ours" | median)" \
-      -v peer="$(printf %s "$peers" | median)" \
-      'BEGIN { printf "%-8s  %10.2f  %10.2f  %6.2f\n", arch, ours, peer, ours / peer }'
+    guest "$1" "$2" ratio "$bench_rounds"
+}
+
+# side_by_side ARCH LEFT RIGHT: the medians of what the commands LEFT and RIGHT print, each called
+# with ARCH, by turns.
+side_by_side() {
+  local round left="" right=""
+  for ((round = 0; round < bench_rounds; ++round)); do
+    left+="$($2 "$1")"$'\n'
+    right+="$($3 "$1")"$'\n'
   done
+  awk -v arch="$1" -v left="$(printf %s "$left" | median)" \
+    -v right="$(printf %s "$right" | median)" \
+    'BEGIN { printf "%-8s  %10.2f  %10.2f  %6.2f\n", arch, left, right, left / right }'
+}
+
+bench_linux() {
+  local arch
+  ensure_packages bench
+  ready_for_boots retrap
+  [ $# -ne 0 ] || set -- x86_64 aarch64 riscv64
+  head_of_sides retrap qemu
+  for arch in "$@"; do side_by_side "$arch" "timed_boot our_boot" "timed_boot qemu_boot"; done
 }
 
 # bench_record [ARCH...]: ratios of CPU time to runs that are not recorded, and of replay to recording.
 bench_record() {
   local arch vcpus folder
-  ensure_packages core test
-  dev_guests
-  configure_and_build release record_costs >&2
+  ready_for_boots record_costs
   [ $# -ne 0 ] || set -- x86_64 aarch64 riscv64
   folder=$(mktemp -d)
   for arch in "$@"; do

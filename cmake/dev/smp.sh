@@ -22,33 +22,23 @@ smp_complaint() {
 # The value of "KEY" in the report of the boot in FOLDER.
 report_value() { grep -oE "\"$2\": ?\"?[0-9a-f.]+" "$1/report" | grep -oE '[0-9a-f.]+$'; }
 
-# The wall seconds of one boot.
+# timed_smp_boot VCPUS FOLDER ARCH: the wall seconds of one boot.
 timed_smp_boot() {
   local status=0 complaint
-  smp_boot "$1" "$2" 1 "$3" || status=$?
-  complaint=$(smp_complaint "$3" $status "$2")
-  [ -z "$complaint" ] || die "bench: $1 with $2 vCPUs: $complaint"
-  report_value "$3" wall_seconds
+  smp_boot "$3" "$1" 1 "$2" || status=$?
+  complaint=$(smp_complaint "$2" $status "$1")
+  [ -z "$complaint" ] || die "bench: $3 with $1 vCPUs: $complaint"
+  report_value "$2" wall_seconds
 }
 
 bench_smp() {
-  local arch round one many folder
-  ensure_packages core test
-  dev_guests
-  configure_and_build release retrap >&2
+  local arch folder
+  ready_for_boots retrap
   [ $# -ne 0 ] || set -- x86_64 aarch64 riscv64
   folder=$(mktemp -d)
-  printf '%-8s  %10s  %10s  %6s   (median of %d, wall seconds to power-off)\n' \
-    guest "1 vCPU" "$smp_vcpus vCPUs" ratio "$bench_rounds"
+  head_of_sides "$smp_vcpus vCPUs" "1 vCPU"
   for arch in "$@"; do
-    one="" many=""
-    for ((round = 0; round < bench_rounds; ++round)); do
-      one+="$(timed_smp_boot "$arch" 1 "$folder")"$'\n'
-      many+="$(timed_smp_boot "$arch" "$smp_vcpus" "$folder")"$'\n'
-    done
-    awk -v arch="$arch" -v one="$(printf %s "$one" | median)" \
-      -v many="$(printf %s "$many" | median)" \
-      'BEGIN { printf "%-8s  %10.2f  %10.2f  %6.2f\n", arch, one, many, many / one }'
+    side_by_side "$arch" "timed_smp_boot $smp_vcpus $folder" "timed_smp_boot 1 $folder"
   done
   rm -rf "$folder"
 }
@@ -58,9 +48,7 @@ dev_seeds() {
   local count=${1:-50} arch seed status complaint bad=0 folder
   [ $# -eq 0 ] || shift
   [[ $count =~ ^[1-9][0-9]*$ ]] || die "seeds: '$count' is no number of seeds"
-  ensure_packages core test
-  dev_guests
-  configure_and_build release retrap >&2
+  ready_for_boots retrap
   [ $# -ne 0 ] || set -- x86_64 aarch64 riscv64
   folder=$(mktemp -d)
   for arch in "$@"; do
