@@ -178,9 +178,10 @@ class RawExitHandler {
 /// One simulated CPU, in guest mode for ever.
 ///
 /// Exits: HLT, CPUID, RDMSR and WRMSR (all), port I/O, VMMCALL and VMCALL, RDPMC, MONITOR, MWAIT,
-/// RSM, XSETBV, MOV CR8, the SVM instructions, nested page faults, shutdown, the interrupt window,
-/// the limit. Everything else, exceptions and their delivery included, happens in the CPU. Port I/O
-/// is checked against IOPL and the TSS before it exits; string forms exit at each iteration.
+/// RSM, XSETBV, MOV CR8, the SVM instructions, nested page faults, shutdown, the windows, the
+/// limit, IRET on request. Everything else, exceptions and their delivery included, happens in the
+/// CPU. Port I/O is checked against IOPL and the TSS before it exits; string forms exit at each
+/// iteration.
 class Cpu {
  public:
   virtual ~Cpu() = default;
@@ -243,8 +244,11 @@ class Cpu {
   [[nodiscard]] virtual bool has_pending_event() const = 0;
   /// RFLAGS.IF is set and no interrupt shadow holds.
   [[nodiscard]] virtual bool can_take_interrupt() const = 0;
-  /// run() comes back with Vintr at the first instruction where can_take_interrupt().
-  virtual void request_interrupt_window(bool wanted) = 0;
+  /// run() comes back with Vintr: for `interrupts` at the first instruction where
+  /// can_take_interrupt(), for `nmi` as soon as the pending event has been delivered.
+  virtual void request_windows(bool interrupts, bool nmi) = 0;
+  /// IRET exits before it has done anything (APM volume 2, 15.9), until told otherwise.
+  virtual void intercept_iret(bool wanted) = 0;
 
   // Memory.
   /// Walks the guest's tables as an access would, accessed and dirty bits included.

@@ -30,6 +30,7 @@ struct ExitTable {
       Row{SvmExit::Rdpmc,    "RDPMC",    &Vcpu::on_privileged},
       Row{SvmExit::Cpuid,    "CPUID",    &Vcpu::on_cpuid},
       Row{SvmExit::Rsm,      "RSM",      &Vcpu::on_undefined},
+      Row{SvmExit::Iret,     "IRET",     &Vcpu::on_iret},
       Row{SvmExit::Invd,     "INVD",     &Vcpu::on_cache_flush},
       Row{SvmExit::Pause,    "PAUSE",    &Vcpu::on_cache_flush},
       Row{SvmExit::Hlt,      "HLT",      &Vcpu::on_hlt},

@@ -32,6 +32,7 @@ void Vcpu::reset() {
   state.gpr[static_cast<std::size_t>(Gpr::Rdx)] = cpu_model::kSignature;
   parts_.cpu.set_state(state);
   msrs_.reset();
+  block_nmi(false);
   awaited_ = Awaited::Nothing;
   next_exit_.reset();
 }
@@ -47,6 +48,7 @@ void Vcpu::set_entry(GuestPhys entry, std::uint64_t arg) {
   state.gpr[static_cast<std::size_t>(Gpr::Rsi)] = arg;
   parts_.cpu.set_state(state);
   parts_.interrupts.apics().signals(number()).waits_for_startup = false;
+  block_nmi(false);
   awaited_ = Awaited::Nothing;
   next_exit_.reset();
 }
@@ -122,18 +124,26 @@ Vcpu::Handled Vcpu::before_entry() {
   CpuState state;
   state.gpr[static_cast<std::size_t>(Gpr::Rdx)] = cpu_model::kSignature;
   parts_.cpu.set_state(state);
+  block_nmi(false);
   signals.waits_for_startup = true;
   return exits::CpuDown{.state = 0};
 }
 
-// One event an entry: NMI first, then the highest interrupt; the window for what has to wait.
+void Vcpu::block_nmi(bool blocked) {
+  nmi_is_blocked_ = blocked;
+  parts_.cpu.intercept_iret(blocked);
+}
+
+// One event an entry: NMI first, then the highest interrupt; the windows for what has to wait.
 void Vcpu::deliver_events() {
   Cpu& cpu = parts_.cpu;
   Interrupts& interrupts = parts_.interrupts;
   CpuSignals& signals = interrupts.apics().signals(number());
-  if (signals.nmi && !cpu.has_pending_event()) {
-    signals.nmi = false;
+  bool nmi = signals.nmi && !nmi_is_blocked_;
+  if (nmi && !cpu.has_pending_event()) {
+    signals.nmi = nmi = false;
     cpu.inject(Event::nmi());
+    block_nmi(true);
   }
   bool waiting = interrupts.pending(number());
   if (waiting && !cpu.has_pending_event() && cpu.can_take_interrupt()) {
@@ -142,7 +152,7 @@ void Vcpu::deliver_events() {
     }
     waiting = interrupts.pending(number());
   }
-  cpu.request_interrupt_window(waiting);
+  cpu.request_windows(waiting, nmi);
 }
 
 Vcpu::Handled Vcpu::handle(const RawExit& exit) {
@@ -155,7 +165,8 @@ Vcpu::Handled Vcpu::handle(const RawExit& exit) {
 bool Vcpu::wakeup_pending() const {
   const LocalApics& apics = parts_.interrupts.apics();
   const CpuSignals& signals = apics.signals(number());
-  if (signals.nmi || signals.init || next_exit_ || parts_.requests.any()) return true;
+  const bool nmi = signals.nmi && !nmi_is_blocked_;
+  if (nmi || signals.init || next_exit_ || parts_.requests.any()) return true;
   const bool unmasked = (parts_.cpu.rflags() & flag::kInterrupt) != 0;
   return unmasked && parts_.interrupts.pending(number());
 }
@@ -270,7 +281,7 @@ std::vector<NamedRegister> Vcpu::registers() const {
 void Vcpu::digest(Digest& into) const {
   parts_.cpu.digest(into);
   msrs_.digest(into);
-  into.add(static_cast<std::uint64_t>(awaited_));
+  into.add(static_cast<std::uint64_t>(awaited_) | std::uint64_t{nmi_is_blocked_} << 8);
   into.add(next_exit_ ? next_exit_->index() + 1 : 0);
 }
 

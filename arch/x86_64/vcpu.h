@@ -77,6 +77,7 @@ class Vcpu final : public ArchVcpu {
   [[nodiscard]] bool has_own_exit() const;
   [[nodiscard]] Handled before_entry();
   void deliver_events();
+  void block_nmi(bool blocked);
   [[nodiscard]] Handled handle(const RawExit& exit);
 
   [[nodiscard]] Handled on_cpuid(const RawExit& exit);
@@ -92,6 +93,7 @@ class Vcpu final : public ArchVcpu {
   [[nodiscard]] Handled on_undefined(const RawExit& exit);
   [[nodiscard]] Handled on_privileged(const RawExit& exit);
   [[nodiscard]] Handled on_window(const RawExit& exit);
+  [[nodiscard]] Handled on_iret(const RawExit& exit);
   [[nodiscard]] Handled on_limit(const RawExit& exit);
   [[nodiscard]] Handled on_host_interrupt(const RawExit& exit);
   [[nodiscard]] Handled on_crash(const RawExit& exit);
@@ -108,6 +110,7 @@ class Vcpu final : public ArchVcpu {
   MsrFile msrs_;
   Decoder decoder_;
   Awaited awaited_ = Awaited::Nothing;
+  bool nmi_is_blocked_ = false;          ///< from its delivery to the next IRET
   std::optional<ExitReason> next_exit_;  ///< given by the next run() before the guest is entered
 };
 

@@ -209,6 +209,16 @@ Vcpu::Handled Vcpu::on_window(const RawExit& exit) {
   return std::nullopt;
 }
 
+// The end of an NMI handler: behind it the next NMI is taken, also where it faults.
+Vcpu::Handled Vcpu::on_iret(const RawExit& exit) {
+  (void)exit;
+  block_nmi(false);
+  const Completion done = parts_.cpu.complete_on({});
+  if (done == Completion::Retired || done == Completion::Exception) return std::nullopt;
+  block_nmi(done == Completion::NestedFault);  // it is tried again then
+  return handle(parts_.cpu.last_exit());
+}
+
 Vcpu::Handled Vcpu::on_limit(const RawExit& exit) {
   (void)exit;
   return exits::BudgetSpent{};

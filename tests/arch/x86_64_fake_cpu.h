@@ -74,7 +74,11 @@ class FakeCpu final : public Cpu {
   [[nodiscard]] bool can_take_interrupt() const override {
     return (now.rflags & flag::kInterrupt) != 0 && !shadow;
   }
-  void request_interrupt_window(bool wanted) override { window = wanted; }
+  void request_windows(bool interrupts, bool nmi) override {
+    window = interrupts;
+    nmi_window = nmi;
+  }
+  void intercept_iret(bool wanted) override { iret_exits = wanted; }
   [[nodiscard]] Translation translate(std::uint64_t linear, retrap::x86_64::Access access,
                                       Privilege privilege) override {
     asked.push_back({linear, access, privilege});
@@ -119,6 +123,8 @@ class FakeCpu final : public Cpu {
   std::optional<Event> pending;
   std::vector<Event> delivered;
   bool window = false;
+  bool nmi_window = false;
+  bool iret_exits = false;
   std::uint64_t entries = 0;
   std::map<std::uint32_t, std::uint64_t> msrs;
   std::uint64_t tsc = 0;

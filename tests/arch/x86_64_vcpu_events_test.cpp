@@ -63,6 +63,60 @@ TEST_F(VcpuTest, DeliversNmiWhateverTheFlags) {
   EXPECT_EQ(cpu.delivered, std::vector<Event>{Event::nmi()});
 }
 
+TEST_F(VcpuTest, HoldsTheNextNmiBackUntilTheHandlerReturns) {
+  ASSERT_THAT(parts.interrupts.inject(kBootVcpu, 2), Succeeds());
+  (void)run(raw(SvmExit::Limit, 0));
+  EXPECT_TRUE(cpu.iret_exits);
+  ASSERT_THAT(parts.interrupts.inject(kBootVcpu, 2), Succeeds());
+  EXPECT_FALSE(vcpu.wakeup_pending());
+  (void)run(raw(SvmExit::Limit, 0));
+  EXPECT_EQ(cpu.delivered.size(), 1u);
+
+  cpu.script = {raw(SvmExit::Iret, 0), raw(SvmExit::Limit, 0)};
+  (void)vcpu.run();
+
+  EXPECT_EQ(cpu.delivered, (std::vector<Event>{Event::nmi(), Event::nmi()}));
+}
+
+TEST_F(VcpuTest, TakesTheNextNmiWhenTheReturnFaults) {
+  ASSERT_THAT(parts.interrupts.inject(kBootVcpu, 2), Succeeds());
+  (void)run(raw(SvmExit::Limit, 0));
+  cpu.on_scratch = [&](auto) {
+    cpu.pending = Event::exception(13, 0);
+    return Completion::Exception;
+  };
+  (void)run(raw(SvmExit::Iret, 0));
+  EXPECT_FALSE(cpu.iret_exits);
+}
+
+TEST_F(VcpuTest, TriesAReturnWithoutItsStackAgain) {
+  ASSERT_THAT(parts.interrupts.inject(kBootVcpu, 2), Succeeds());
+  (void)run(raw(SvmExit::Limit, 0));
+  cpu.on_scratch = [&](auto) {
+    cpu.last = {.code = SvmExit::NestedPageFault, .info2 = 0x8'0000};
+    return Completion::NestedFault;
+  };
+  const ExitReason exit = run(raw(SvmExit::Iret, 0));
+  EXPECT_TRUE(std::holds_alternative<exits::NestedPageFault>(exit));
+  EXPECT_TRUE(cpu.iret_exits);
+}
+
+TEST_F(VcpuTest, FitsAnNmiRightBehindAnEventThatWaits) {
+  ASSERT_THAT(parts.interrupts.inject(kBootVcpu, 2), Succeeds());
+  cpu.pending = Event::exception(14, 2);
+  cpu.script = {raw(SvmExit::Vintr, 0), raw(SvmExit::Limit, 0)};
+  (void)vcpu.run();
+  EXPECT_EQ(cpu.delivered, (std::vector<Event>{Event::exception(14, 2), Event::nmi()}));
+  EXPECT_FALSE(cpu.nmi_window);
+}
+
+TEST_F(VcpuTest, ForgetsWithAResetThatNmisAreBlocked) {
+  ASSERT_THAT(parts.interrupts.inject(kBootVcpu, 2), Succeeds());
+  (void)run(raw(SvmExit::Limit, 0));
+  vcpu.reset();
+  EXPECT_FALSE(cpu.iret_exits);
+}
+
 TEST_F(VcpuTest, PowersOffRightAfterTheWrite) {
   parts.requests.power_off();
   EXPECT_TRUE(vcpu.wakeup_pending());

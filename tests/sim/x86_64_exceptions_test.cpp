@@ -267,7 +267,7 @@ TEST(AnInterrupt, WhoseStackIsNotThereExitsAndIsDeliveredLater) {
 TEST(TheInterruptWindow, OpensOneInstructionBehindSti) {
   CpuRig rig;
   rig.code({0xfa, 0x90, 0xfb, 0x90, 0x90, 0xf4});  // cli; nop; sti; nop; nop; hlt
-  rig.cpu().request_interrupt_window(true);
+  rig.cpu().request_windows(true, false);
 
   EXPECT_EQ(rig.run().code, SvmExit::Vintr);
 
@@ -279,12 +279,47 @@ TEST(TheInterruptWindow, OpensOneInstructionBehindSti) {
 TEST(TheInterruptWindow, OpensOneInstructionBehindMovSs) {
   CpuRig rig;
   rig.code({0x8c, 0xd0, 0xfb, 0x8e, 0xd0, 0x90, 0x90, 0xf4});  // mov eax, ss; sti; mov ss, eax; ...
-  rig.cpu().request_interrupt_window(true);
+  rig.cpu().request_windows(true, false);
 
   EXPECT_EQ(rig.run().code, SvmExit::Vintr);
 
   // STI opens it behind the next instruction, which is MOV SS. Two shadows in a row are one.
   EXPECT_EQ(rig.cpu().rip(), CpuRig::kCode + 5);
+}
+
+TEST(TheNmiWindow, OpensBetweenAnEventAndItsHandler) {
+  CpuRig rig;
+  rig.gate(6);
+  rig.code({0x90, 0xf4});
+  rig.cpu().inject(Event::exception(6));
+  rig.cpu().request_windows(false, true);
+
+  EXPECT_EQ(rig.run().code, SvmExit::Vintr);
+
+  EXPECT_EQ(rig.cpu().rip(), CpuRig::handler(6));
+  EXPECT_EQ(rig.clock.retired(), 0u);
+}
+
+TEST(Iret, ExitsBeforeItHasDoneAnythingWhereThatIsWanted) {
+  for (const std::uint64_t slice : {1U, 2U, 1000U}) {
+    SCOPED_TRACE(slice);
+    CpuRig rig;
+    rig.gate(0x40);
+    rig.code({0x90, 0x48, 0xcf}, CpuRig::handler(0x40));  // nop; iretq
+    rig.code({0x90, 0x90, 0xf4});
+    rig.cpu().inject(Event::interrupt(0x40));
+    rig.cpu().intercept_iret(true);
+    ASSERT_EQ(rig.run(100, slice).code, SvmExit::Iret);
+    EXPECT_EQ(rig.cpu().rip(), CpuRig::handler(0x40) + 1);
+    EXPECT_EQ(rig.clock.retired(), 1u);
+
+    rig.cpu().intercept_iret(false);
+    EXPECT_EQ(rig.cpu().complete_on({}), Completion::Retired);
+
+    EXPECT_EQ(rig.cpu().rip(), CpuRig::kCode);
+    EXPECT_EQ(rig.clock.retired(), 2u);
+    EXPECT_EQ(rig.run(100, slice).code, SvmExit::Hlt);
+  }
 }
 
 TEST(TheInterruptShadow, EndsWhenAnInstructionIsEmulated) {

@@ -72,6 +72,7 @@ void Core::reset(Vcpu& cpu, const CpuState& state) {
   cpu.pending.reset();
   cpu.excepted_at = ~std::uint64_t{0};
   cpu.window_wanted = false;
+  cpu.nmi_window_wanted = false;
   if (loaded_ != nullptr) loaded_->env.detach();
   must_leave_ = true;
   mode_.enter(state, cpu.env);
@@ -232,6 +233,7 @@ Core::Next Core::deliver_pending(Vcpu& cpu) {
 
 Core::Next Core::before_entry(Vcpu& cpu) {
   if (cpu.pending && deliver_pending(cpu) == Next::Exit) return Next::Exit;
+  if (cpu.nmi_window_wanted) return leave(cpu, {.code = SvmExit::Vintr});
   drop_stale();
   if (counter_.count() >= limit_) return leave(cpu, {.code = SvmExit::Limit});
   window_wanted_ = cpu.window_wanted;

@@ -23,6 +23,7 @@ struct Vcpu {
   /// guest whose handlers fault for ever must reach its limit.
   std::uint64_t excepted_at = ~std::uint64_t{0};
   bool window_wanted = false;
+  bool nmi_window_wanted = false;
   std::uint64_t tsc_offset = 0;
   RawExit exit;
   std::uint64_t standstill_at = 0;  ///< the count when something last happened without an

@@ -44,7 +44,11 @@ class UnicornCpu final : public retrap::x86_64::Cpu {
   void inject(const Event& event) override { vcpu_->pending = PendingEvent{.event = event}; }
   [[nodiscard]] bool has_pending_event() const override { return vcpu_->pending.has_value(); }
   [[nodiscard]] bool can_take_interrupt() const override;
-  void request_interrupt_window(bool wanted) override { vcpu_->window_wanted = wanted; }
+  void request_windows(bool interrupts, bool nmi) override {
+    vcpu_->window_wanted = interrupts;
+    vcpu_->nmi_window_wanted = nmi;
+  }
+  void intercept_iret(bool wanted) override { unicorn::x86_64::intercept_iret(vcpu_->env, wanted); }
 
   [[nodiscard]] Translation translate(std::uint64_t linear, Access access,
                                       Privilege privilege) override;

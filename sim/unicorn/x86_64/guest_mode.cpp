@@ -44,6 +44,8 @@ constexpr std::uint64_t kIntercepts =
     intercept(SvmExit::Clgi) | intercept(SvmExit::Skinit) | intercept(SvmExit::Icebp) |
     intercept(SvmExit::Monitor) | intercept(SvmExit::Mwait);
 
+constexpr std::uint64_t kIret = intercept(SvmExit::Iret);
+
 constexpr std::uint16_t kCrReads = 1U << 8;
 constexpr std::uint16_t kCrWrites = 1U << 0 | 1U << 4 | 1U << 8;
 constexpr std::uint16_t kDrWrites = 0xffff;
@@ -154,6 +156,11 @@ void GuestMode::enter(const CpuState& state, Env& env) {
   env.tail().dr[7] = state.dr7 | 0x400;
   env.tail().old_exception = -1;
   env.tail().exception_is_int = 0;
+}
+
+void intercept_iret(Env& env, bool wanted) {
+  std::uint64_t& intercepts = env.tail().intercept;
+  intercepts = wanted ? intercepts | kIret : intercepts & ~kIret;
 }
 
 bool GuestMode::fill(std::uint64_t linear, uc_tlb_entry* entry) {

@@ -10,6 +10,9 @@
 
 namespace retrap::unicorn::x86_64 {
 
+/// Whether IRET exits, which a VMCB says beside what all of ours say.
+void intercept_iret(Env& env, bool wanted);
+
 /// Knows the VMCB. One per engine.
 class GuestMode {
  public:
