@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "sim/input.h"
 #include "sim/machine.h"
+#include "traces/digests.h"
 #include "traces/writer.h"
 
 namespace retrap {
@@ -52,10 +54,13 @@ class Recorder final : public MachineObserver {
   Clock& clock_;
   traces::Writer writer_;
   std::uint64_t interval_;  ///< 0: no digests
+  traces::DigestState digests_;
 };
 
-/// A digest of every part of the machine as it is now.
-[[nodiscard]] traces::DigestRecord digest_parts(Machine& machine);
+/// A digest of every part of the machine as it is now, with the parts that a version of the trace
+/// format has.
+[[nodiscard]] std::vector<traces::PartDigest> digest_parts(
+    Machine& machine, std::uint32_t version = traces::kVersion);
 
 /// Runs `machine`, stopping at every multiple of `interval` instructions (0: never) for
 /// `at_stop()`. Stops change nothing.

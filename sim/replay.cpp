@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 #include "sim/record.h"
@@ -167,25 +168,35 @@ void Replayer::differ(std::string field, std::string recorded, std::string seen,
   diverge(std::move(divergence));
 }
 
-void Replayer::check_digest() {
-  const std::uint64_t retired = machine_.clock().retired();
+const DigestRecord* Replayer::recorded_digest(std::uint64_t retired) {
   const auto& digests = trace_.digests();
-  const auto recorded =
-      std::find_if(digests.begin(), digests.end(),
-                   [&](const DigestRecord& digest) { return digest.retired == retired; });
-  if (recorded == digests.end() || is_over()) return;
-  const DigestRecord seen = digest_parts(machine_);
-  ++digests_;
-  for (std::size_t i = 0; i < std::max(seen.parts.size(), recorded->parts.size()); ++i) {
-    if (i >= seen.parts.size() || i >= recorded->parts.size()) {
-      return differ("parts of the machine", fmt::format("{}", recorded->parts.size()),
-                    fmt::format("{}", seen.parts.size()));
-    }
-    if (seen.parts[i] == recorded->parts[i] || !is_compared(seen.parts[i].part)) continue;
-    return differ("digest of the " + traces::name_of(seen.parts[i]),
-                  fmt::format("{:016x}", recorded->parts[i].digest),
-                  fmt::format("{:016x}", seen.parts[i].digest), &seen.parts[i]);
+  const DigestRecord* last = nullptr;
+  for (; digest_ < digests.size() && digests[digest_].retired <= retired; ++digest_) {
+    last = &digests[digest_];
+    recorded_parts_.apply(*last);
   }
+  return last != nullptr && last->retired == retired ? last : nullptr;
+}
+
+void Replayer::check_digest() {
+  const DigestRecord* const recorded = recorded_digest(machine_.clock().retired());
+  if (recorded == nullptr || is_over()) return;
+  traces::DigestState now;
+  const std::uint64_t root = now.change_to(0, digest_parts(machine_, trace_.version())).root;
+  ++digests_;
+  if (root == recorded->root) return;
+  const auto wanted = recorded_parts_.parts();
+  const auto found = traces::differences(wanted, now.parts(), wanted.size() + now.size());
+  std::vector<traces::PartDifference> differing;
+  std::ranges::copy_if(found, std::back_inserter(differing),
+                       [&](const auto& one) { return is_compared(one.part.part); });
+  if (differing.empty()) return;
+  constexpr std::size_t kMost = 9;
+  if (differing.size() > kMost) differing.resize(kMost);
+  const traces::PartDifference& first = differing[0];
+  differ("digest of the " + traces::name_of(first.part), traces::digest_text(first.left, "none"),
+         traces::digest_text(first.right, "none"), &first.part);
+  diverged_->also = traces::names_of(differing);
 }
 
 bool Replayer::is_at(std::uint64_t pc) {

@@ -12,6 +12,7 @@
 #include "sim/machine.h"
 #include "sim/recorded_devices.h"
 #include "traces/compare.h"
+#include "traces/digests.h"
 #include "traces/reader.h"
 
 namespace retrap {
@@ -95,6 +96,8 @@ class Replayer final : public MachineObserver, private DeviceRecord {
   [[nodiscard]] bool is_compared(traces::Part part) const;
   void compare(const traces::Event& seen);
   void diverge(traces::Divergence divergence);
+  /// The digests recorded at this instruction count, or null. Counts only grow.
+  [[nodiscard]] const traces::DigestRecord* recorded_digest(std::uint64_t retired);
   void check_digest();
   void check_end();
   void check_until(const ExitEvent& event);
@@ -129,7 +132,9 @@ class Replayer final : public MachineObserver, private DeviceRecord {
   std::uint64_t events_ = 0;
   std::uint64_t digests_ = 0;
   std::uint64_t exits_ = 0;
-  std::size_t input_ = 0;  ///< the next one
+  std::size_t input_ = 0;   ///< the next one
+  std::size_t digest_ = 0;  ///< the next one
+  traces::DigestState recorded_parts_;
   RunReport last_;
 };
 

@@ -46,7 +46,7 @@ std::uint64_t Replayer::recorded_answer() {
 bool Replayer::is_compared(traces::Part part) const {
   if (!without_devices_) return true;
   return part == traces::Part::Clock || part == traces::Part::Registers ||
-         part == traces::Part::Memory || part == traces::Part::Board;
+         part == traces::Part::Memory || part == traces::Part::Ram || part == traces::Part::Board;
 }
 
 }  // namespace retrap

@@ -11,7 +11,7 @@
 namespace retrap::traces {
 
 /// The version of the format that is written. Older ones are read for ever.
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
 
 /// The first eight bytes of a file: no text, and damaged by whatever translates line ends.
 inline constexpr std::array<std::uint8_t, 8> kFileMagic = {0x89, 'R',  'T',  'R',

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "traces/digests.h"
 #include "traces/text.h"
 
 namespace retrap::traces {
@@ -132,6 +133,9 @@ void note_header(Comparison& result, const Header& left, const Header& right) {
   }
 }
 
+/// So many parts that differ are named.
+constexpr std::size_t kMostParts = 9;
+
 /// What stands outside the layer Exits.
 void compare_rest(Comparison& result, const Reader& left, const Reader& right,
                   const Ignored& ignored) {
@@ -148,19 +152,21 @@ void compare_rest(Comparison& result, const Reader& left, const Reader& right,
     const std::uint64_t retired = i < inputs.size() ? inputs[i].retired : right.inputs()[i].retired;
     return differ(retired, fmt::format("input {}", i), a, b);
   }
+  // Versions and intervals have other parts, and parts at other times.
+  const bool alike = left.version() == right.version() &&
+                     left.header().digest_interval == right.header().digest_interval;
   const std::size_t digests = std::min(left.digests().size(), right.digests().size());
-  for (std::size_t i = 0; i < digests && !has(ignored, "digest"); ++i) {
+  for (std::size_t i = 0; alike && i < digests && !has(ignored, "digest"); ++i) {
     const DigestRecord& a = left.digests()[i];
     const DigestRecord& b = right.digests()[i];
-    for (std::size_t part = 0; part < std::min(a.parts.size(), b.parts.size()); ++part) {
-      if (a.parts[part] == b.parts[part]) continue;
-      differ(a.retired, "digest of the " + name_of(a.parts[part]),
-             fmt::format("{:016x}", a.parts[part].digest),
-             fmt::format("{:016x}", b.parts[part].digest));
-      result.divergence->vm = a.parts[part].vm;
-      result.divergence->vcpu = a.parts[part].vcpu;
-      return;
-    }
+    const auto parts = differences(a.parts, b.parts, kMostParts);
+    if (parts.empty()) continue;
+    differ(a.retired, "digest of the " + name_of(parts[0].part),
+           digest_text(parts[0].left, "as before"), digest_text(parts[0].right, "as before"));
+    result.divergence->vm = parts[0].part.vm;
+    result.divergence->vcpu = parts[0].part.vcpu;
+    result.divergence->also = names_of(parts);
+    return;
   }
   if (!left.end() || !right.end() || has(ignored, "end")) return;
   const EndRecord& a = *left.end();
@@ -263,6 +269,7 @@ std::string to_text(const Divergence& divergence, std::string_view left, std::st
       "first difference at exit {}, instruction {}, vm {} vcpu {}: {}\n  {:10} {}\n  {:10} {}\n",
       divergence.exit, divergence.retired, index(divergence.vm), index(divergence.vcpu),
       divergence.what.field, left, divergence.what.left, right, divergence.what.right);
+  for (const std::string& part : divergence.also) text += fmt::format("and the {}\n", part);
   if (!divergence.before.empty()) text += "before it\n";
   for (const std::string& line : divergence.before) text += fmt::format("  {}\n", line);
   if (!divergence.left_event.empty())

@@ -153,31 +153,44 @@ struct InputRecord {
 
 /// A part of the machine that has a digest of its own. The numbers are part of the format.
 enum class Part : std::uint8_t {
-  Clock = 0,      ///< instruction count and skipped time
-  Registers = 1,  ///< of one vCPU
-  Memory = 2,
-  Mmio = 3,  ///< devices on the MMIO bus
-  Ports = 4,
-  SystemRegisters = 5,
-  Board = 6,    ///< interrupt controllers, and whatever is on no bus
-  Console = 7,  ///< all that was printed
+  Clock = 0,            ///< instruction count and skipped time
+  Registers = 1,        ///< of one vCPU
+  Memory = 2,           ///< version 1: all of it
+  Mmio = 3,             ///< version 1: all devices on the MMIO bus
+  Ports = 4,            ///< version 1
+  SystemRegisters = 5,  ///< version 1
+  Board = 6,            ///< whatever is on no bus
+  Console = 7,          ///< all that was printed
+  Ram = 8,              ///< `size` bytes of guest memory from `base` on
+  MmioDevice = 9,       ///< the device at `base`
+  PortDevice = 10,
+  SystemRegisterDevice = 11,
 };
-inline constexpr std::uint8_t kParts = 8;
+inline constexpr std::uint8_t kParts = 12;
 inline constexpr std::array<std::string_view, kParts> kPartNames = {
-    "clock",        "registers",        "memory", "mmio devices",
-    "port devices", "system registers", "board",  "console"};
+    "clock", "registers", "memory", "mmio devices", "port devices", "system registers",
+    "board", "console",   "RAM",    "device",       "port device",  "system register device"};
+
+/// The longest name of a part, in bytes: longer ones are cut.
+inline constexpr std::size_t kMaxPartName = 48;
 
 struct PartDigest {
   VmId vm{};
   Part part = Part::Clock;
   VcpuId vcpu{};  ///< Registers only
   std::uint64_t digest = 0;
+  std::uint64_t base = 0;  ///< Ram, devices: the first address, port or register
+  std::uint64_t size = 0;  ///< Ram, devices: how many from there on
+  std::string name{};      ///< devices
+  bool gone = false;       ///< from here on it is not there; `digest` is 0
   friend bool operator==(const PartDigest&, const PartDigest&) = default;
 };
 
-/// The state of the machine where it was stopped at this instruction count.
+/// The state of the machine where it was stopped at this instruction count, by what changed since
+/// the record before: traces/digests.h puts it together.
 struct DigestRecord {
   std::uint64_t retired = 0;
+  std::uint64_t root = 0;  ///< of the tree over all parts
   std::vector<PartDigest> parts;
   friend bool operator==(const DigestRecord&, const DigestRecord&) = default;
 };

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "traces/records.h"
 #include "vmm/image.h"
 
 namespace retrap::traces {
@@ -51,6 +50,8 @@ Result<> Reader::load(ReadOptions options) {
                 "newer retrap",
                 name_, *version, kVersion);
   }
+  version_ = *version;
+  digest_reader_ = DigestReader(version_);
   auto loaded = load_blocks();
   const bool has_header = !blocks_.empty();
   if (!loaded && (!options.up_to_damage || !has_header)) return loaded;
@@ -133,7 +134,7 @@ Result<> Reader::take(const Block& block) {
       return {};
     case Layer::Digests:
       while (!source.at_end()) {
-        auto digest = take_digest(source);
+        auto digest = digest_reader_.take(source);
         if (!digest) return damaged(block.offset, "a digest is none");
         digests_.push_back(*std::move(digest));
         digest_blocks_.push_back(blocks_.size());

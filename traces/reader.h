@@ -11,6 +11,7 @@
 #include "traces/columns.h"
 #include "traces/compression.h"
 #include "traces/header.h"
+#include "traces/records.h"
 #include "vmm/base/result.h"
 
 namespace retrap::traces {
@@ -39,6 +40,8 @@ class Reader {
                                             ReadOptions options = {});
 
   [[nodiscard]] const std::string& name() const { return name_; }
+  /// Of the format.
+  [[nodiscard]] std::uint32_t version() const { return version_; }
   [[nodiscard]] const Header& header() const { return header_; }
   [[nodiscard]] const std::vector<InputRecord>& inputs() const { return inputs_; }
   [[nodiscard]] const std::vector<DigestRecord>& digests() const { return digests_; }
@@ -72,7 +75,9 @@ class Reader {
 
   std::string name_;
   ByteVector bytes_;
+  std::uint32_t version_ = kVersion;
   Header header_;
+  DigestReader digest_reader_{kVersion};
   std::vector<InputRecord> inputs_;
   std::vector<DigestRecord> digests_;
   std::vector<std::size_t> input_blocks_;

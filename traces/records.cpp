@@ -95,32 +95,72 @@ std::optional<InputRecord> take_input(ByteSource& from) {
   return input;
 }
 
-void append(ByteVector& to, const DigestRecord& digest) {
+void DigestWriter::append(ByteVector& to, const DigestRecord& digest) {
   append_varint(to, digest.retired);
+  append_le(to, digest.root);
   append_varint(to, digest.parts.size());
   for (const PartDigest& part : digest.parts) {
-    append_varint(to, index(part.vm));
-    append_byte(to, static_cast<std::uint8_t>(part.part));
-    append_varint(to, index(part.vcpu));
-    append_le(to, part.digest);
+    const auto [at, is_new] = numbers_.try_emplace(part, numbers_.size());
+    append_varint(to, at->second << 1 | (part.gone ? 1U : 0U));
+    if (is_new) {
+      append_varint(to, index(part.vm));
+      append_byte(to, static_cast<std::uint8_t>(part.part));
+      append_varint(to, index(part.vcpu));
+      append_varint(to, part.base);
+      append_varint(to, part.size);
+      append_text(to, std::string_view(part.name).substr(0, kMaxPartName));
+    }
+    if (!part.gone) append_le(to, part.digest);
   }
 }
 
-std::optional<DigestRecord> take_digest(ByteSource& from) {
+bool DigestReader::describe(ByteSource& from) {
+  PartDigest part;
+  part.vm = VmId{static_cast<std::uint32_t>(from.varint())};
+  const std::uint8_t number = from.byte();
+  part.vcpu = VcpuId{static_cast<std::uint32_t>(from.varint())};
+  part.base = from.varint();
+  part.size = from.varint();
+  part.name = from.text();
+  if (!from.good() || number >= kParts || part.name.size() > kMaxPartName) return false;
+  part.part = static_cast<Part>(number);
+  described_.push_back(std::move(part));
+  return true;
+}
+
+std::optional<DigestRecord> DigestReader::take(ByteSource& from) {
+  if (version_ == 1) return take_version_1(from);
   DigestRecord digest;
   digest.retired = from.varint();
+  digest.root = from.le<std::uint64_t>();
   for (std::uint64_t left = from.varint(); left > 0; --left) {
-    PartDigest part;
-    part.vm = VmId{static_cast<std::uint32_t>(from.varint())};
-    const std::uint8_t name = from.byte();
-    part.vcpu = VcpuId{static_cast<std::uint32_t>(from.varint())};
-    part.digest = from.le<std::uint64_t>();
-    if (!from.good() || name >= kParts) return std::nullopt;
-    part.part = static_cast<Part>(name);
-    digest.parts.push_back(part);
+    const std::uint64_t number = from.varint();
+    if (!from.good() || number >> 1 > described_.size()) return std::nullopt;
+    if (number >> 1 == described_.size() && !describe(from)) return std::nullopt;
+    PartDigest part = described_[number >> 1];
+    part.gone = (number & 1) != 0;
+    if (!part.gone) part.digest = from.le<std::uint64_t>();
+    digest.parts.push_back(std::move(part));
   }
   if (!from.good()) return std::nullopt;
   return digest;
+}
+
+std::optional<DigestRecord> DigestReader::take_version_1(ByteSource& from) {
+  const std::uint64_t retired = from.varint();
+  std::vector<PartDigest> parts;
+  for (std::uint64_t left = from.varint(); left > 0; --left) {
+    PartDigest part;
+    part.vm = VmId{static_cast<std::uint32_t>(from.varint())};
+    const std::uint8_t number = from.byte();
+    part.vcpu = VcpuId{static_cast<std::uint32_t>(from.varint())};
+    part.digest = from.le<std::uint64_t>();
+    if (!from.good() || number > static_cast<std::uint8_t>(Part::Console)) return std::nullopt;
+    part.part = static_cast<Part>(number);
+    parts.push_back(part);
+  }
+  if (!from.good()) return std::nullopt;
+  return last_.change_to(retired, std::move(parts));
 }
 
 void append(ByteVector& to, const EndRecord& end) {

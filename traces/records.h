@@ -1,20 +1,49 @@
-// The small records: inputs, digests, the end. They are written as they are.
+// The small records: inputs, digests, the end.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <optional>
+#include <vector>
 
+#include "traces/digests.h"
 #include "traces/events.h"
 #include "traces/varint.h"
 
 namespace retrap::traces {
 
 void append(ByteVector& to, const InputRecord& input);
-void append(ByteVector& to, const DigestRecord& digest);
 void append(ByteVector& to, const EndRecord& end);
 
 /// Each takes one record off `from`, or gives nothing where there is none.
 [[nodiscard]] std::optional<InputRecord> take_input(ByteSource& from);
-[[nodiscard]] std::optional<DigestRecord> take_digest(ByteSource& from);
 [[nodiscard]] std::optional<EndRecord> take_end(ByteSource& from);
+
+/// Writes digests. A part is described where it is first written, and has a number from then on.
+class DigestWriter {
+ public:
+  /// More parts than this are several records.
+  static constexpr std::size_t kMostParts = 8192;
+  void append(ByteVector& to, const DigestRecord& digest);
+
+ private:
+  std::map<PartDigest, std::uint64_t, PartOrder> numbers_;
+};
+
+/// Reads digests, one record after the other. Those of version 1 become what changed, too.
+class DigestReader {
+ public:
+  explicit DigestReader(std::uint32_t version) : version_(version) {}
+  /// Nothing where there is none.
+  [[nodiscard]] std::optional<DigestRecord> take(ByteSource& from);
+
+ private:
+  [[nodiscard]] std::optional<DigestRecord> take_version_1(ByteSource& from);
+  [[nodiscard]] bool describe(ByteSource& from);
+
+  std::uint32_t version_;
+  std::vector<PartDigest> described_;
+  DigestState last_;  ///< version 1
+};
 
 }  // namespace retrap::traces

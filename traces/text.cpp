@@ -5,6 +5,7 @@
 
 #include <iterator>
 
+#include "traces/digests.h"
 #include "vmm/base/overloaded.h"
 
 namespace retrap::traces {
@@ -74,9 +75,18 @@ void append_quoted(std::string& to, std::string_view text) {
 
 std::string name_of(const PartDigest& part) {
   const std::string_view name = kPartNames[static_cast<std::size_t>(part.part)];
-  if (part.part == Part::Clock) return std::string(name);
-  if (part.part != Part::Registers) return fmt::format("{} of vm {}", name, index(part.vm));
-  return fmt::format("{} of vm {} vcpu {}", name, index(part.vm), index(part.vcpu));
+  const std::string vm = fmt::format("vm {}", index(part.vm));
+  switch (part.part) {
+    case Part::Clock:     return std::string(name);
+    case Part::Registers: return fmt::format("{} of {} vcpu {}", name, vm, index(part.vcpu));
+    case Part::Ram:
+      return fmt::format("{} {:#x}..{:#x} of {}", name, part.base, part.base + part.size, vm);
+    case Part::MmioDevice:
+    case Part::PortDevice:
+    case Part::SystemRegisterDevice:
+      return fmt::format("{} {} at {:#x} of {}", name, part.name, part.base, vm);
+    default: return fmt::format("{} of {}", name, vm);
+  }
 }
 
 std::string to_text(const ExitReason& exit) {
@@ -117,9 +127,11 @@ std::string to_text(const InputRecord& input) {
 }
 
 std::string to_text(const DigestRecord& digest) {
-  std::string text = fmt::format("{:>9} {:>14}       digest", "", digest.retired);
-  for (const PartDigest& part : digest.parts)
-    put(text, " [{}: {:016x}]", name_of(part), part.digest);
+  std::string text =
+      fmt::format("{:>9} {:>14}       digest {:016x}", "", digest.retired, digest.root);
+  for (const PartDigest& part : digest.parts) {
+    put(text, " [{}: {}]", name_of(part), digest_text(digest_of(part), "gone"));
+  }
   return text;
 }
 
@@ -166,10 +178,12 @@ void append_json(std::string& to, const InputRecord& input) {
 }
 
 void append_json(std::string& to, const DigestRecord& digest) {
-  put(to, R"({{"type":"digest","retired":{},"parts":{{)", digest.retired);
+  put(to, R"({{"type":"digest","retired":{},"root":"{:016x}","parts":{{)", digest.retired,
+      digest.root);
   for (const PartDigest& part : digest.parts) {
-    put(to, R"({}"{}":"{:016x}")", &part == digest.parts.data() ? "" : ",", name_of(part),
-        part.digest);
+    if (&part != digest.parts.data()) to.push_back(',');
+    append_quoted(to, name_of(part));
+    put(to, R"(:"{}")", digest_text(digest_of(part), "gone"));
   }
   to += "}}";
 }

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "traces/records.h"
-
 namespace retrap::traces {
 namespace {
 
@@ -113,10 +111,16 @@ void Writer::add(const InputRecord& input) {
 
 void Writer::add(const DigestRecord& digest) {
   (void)flush();
-  raw_.clear();
-  append(raw_, digest);
-  write_small(Layer::Digests, digests_, digest.retired, raw_);
-  ++digests_;
+  const std::span<const PartDigest> parts(digest.parts);
+  std::size_t done = 0;
+  do {
+    const auto some = parts.subspan(done, std::min(parts.size() - done, DigestWriter::kMostParts));
+    raw_.clear();
+    digest_writer_.append(raw_, {digest.retired, digest.root, {some.begin(), some.end()}});
+    write_small(Layer::Digests, digests_, digest.retired, raw_);
+    ++digests_;
+    done += some.size();
+  } while (done < parts.size());
 }
 
 Result<> Writer::flush() {

@@ -9,6 +9,7 @@
 #include "traces/columns.h"
 #include "traces/compression.h"
 #include "traces/header.h"
+#include "traces/records.h"
 #include "traces/sink.h"
 
 namespace retrap::traces {
@@ -33,6 +34,7 @@ class Writer {
   void add(const InjectionRecord& injection) { columns_.add(injection); }
 
   void add(const InputRecord& input);
+  /// What changed since the one before: DigestState::change_to() says it.
   void add(const DigestRecord& digest);
 
   /// Everything so far is in the file.
@@ -75,6 +77,7 @@ class Writer {
   std::uint64_t exits_ = 0;  ///< in blocks that are written
   std::uint64_t inputs_ = 0;
   std::uint64_t digests_ = 0;
+  DigestWriter digest_writer_;
   std::array<std::uint64_t, kLayers> bytes_{};
 };
 

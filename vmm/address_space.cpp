@@ -238,7 +238,8 @@ void AddressSpace::clear() {
   ++generation_;
 }
 
-void AddressSpace::digest(Digest& into) const {
+template <class Visit>
+void AddressSpace::for_each_page(Visit visit) const {
   HostMemory& memory = frames_->memory();
   for (const Region& region : regions_) {
     for_each_leaf(region.range, [&](GuestPhys at, HostPhys host, std::uint64_t size) {
@@ -246,12 +247,50 @@ void AddressSpace::digest(Digest& into) const {
         const HostPhys page = host.wrapping_add(done);
         if ((memory.flags(page) & HostMemory::kWritten) == 0) continue;
         const auto bytes = memory.read(page, kPageSize);
-        if (is_zero(bytes)) continue;
-        into.add(at.raw() + done);
-        into.add(bytes);
+        if (!is_zero(bytes)) visit(at.wrapping_add(done), bytes);
       }
     });
   }
+}
+
+void AddressSpace::digest(Digest& into) const {
+  for_each_page([&](GuestPhys page, std::span<const std::byte> bytes) {
+    into.add(page.raw());
+    into.add(bytes);
+  });
+}
+
+std::uint64_t AddressSpace::piece_size(std::uint64_t most) const {
+  std::uint64_t size = kPageSize;
+  for (; size < std::uint64_t{1} << 62; size <<= 1) {
+    std::uint64_t pieces = 0;
+    std::uint64_t next = 0;  // the first piece that is not counted yet
+    for (const Region& region : regions_) {
+      const std::uint64_t first = std::max(next, region.range.base().raw() / size);
+      const std::uint64_t end = region.range.last().raw() / size + 1;
+      if (first < end) pieces += end - first;
+      next = std::max(next, end);
+    }
+    if (pieces <= std::max<std::uint64_t>(most, regions_.size())) break;
+  }
+  return size;
+}
+
+std::vector<AddressSpace::Piece> AddressSpace::pieces(std::uint64_t most) const {
+  const std::uint64_t size = piece_size(most);
+  std::vector<Piece> pieces;
+  Digest digest;
+  for_each_page([&](GuestPhys page, std::span<const std::byte> bytes) {
+    const GuestPhys base = page.align_down(size);
+    if (pieces.empty() || pieces.back().base != base) {
+      pieces.push_back({base, size, 0});
+      digest = {};
+    }
+    digest.add(page.raw());
+    digest.add(bytes);
+    pieces.back().digest = digest.value();
+  });
+  return pieces;
 }
 
 Result<> AddressSpace::check_free(GuestRange range, std::string_view name) const {

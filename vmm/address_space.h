@@ -117,6 +117,16 @@ class AddressSpace {
   /// any placement of frames. Pages that are all zero add nothing.
   void digest(Digest& into) const;
 
+  /// A part of guest memory: `size` is a power of two from 4 KiB on, and `base` a multiple of it.
+  struct Piece {
+    GuestPhys base;
+    std::uint64_t size;
+    std::uint64_t digest;  ///< as digest(), of this part
+  };
+  /// The pieces that are not all zero, in order. All are of one size, the smallest with which no
+  /// more than `most` (or the number of regions) cover the memory there is.
+  [[nodiscard]] std::vector<Piece> pieces(std::uint64_t most) const;
+
  private:
   AddressSpace(PageTable table, Frames& frames, VmId owner);
 
@@ -131,6 +141,10 @@ class AddressSpace {
   void release(const Region& region, GuestRange range);
   [[nodiscard]] static Region part_of(const Region& region, GuestPhys base, std::uint64_t size);
   void insert(Region region);
+  [[nodiscard]] std::uint64_t piece_size(std::uint64_t most) const;
+  /// visit(page, bytes) for each page that is not all zero, in order.
+  template <class Visit>
+  void for_each_page(Visit visit) const;
   /// visit(base, host, size) for what is mapped in `range`, in order.
   template <class Visit>
   void for_each_leaf(GuestRange range, Visit visit) const;

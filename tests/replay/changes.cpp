@@ -240,16 +240,19 @@ class Watched {
   }
 
   [[nodiscard]] bool check_digest() {
-    const traces::DigestRecord seen = digest_parts(*machine_);
+    traces::DigestState recorded;
+    bool is_recorded = false;
     for (const traces::DigestRecord& digest : base_.trace.digests()) {
-      if (digest.retired != seen.retired) continue;
-      for (std::size_t i = 0; i < seen.parts.size(); ++i) {
-        if (seen.parts[i] == digest.parts[i]) continue;
-        parting_ = {"digest of the " + traces::name_of(seen.parts[i]), exits_before()};
-        return false;
-      }
+      if (digest.retired > machine_->clock().retired()) break;
+      recorded.apply(digest);
+      is_recorded = digest.retired == machine_->clock().retired();
     }
-    return true;
+    traces::DigestState seen;
+    seen.apply({.parts = digest_parts(*machine_)});
+    const auto found = traces::differences(recorded.parts(), seen.parts(), 1);
+    if (!is_recorded || found.empty()) return true;
+    parting_ = {"digest of the " + traces::name_of(found[0].part), exits_before()};
+    return false;
   }
 
   const BaseRun& base_;

@@ -79,13 +79,13 @@ TEST(ATraceReader, RefusesWhatIsNoTrace) {
 
 TEST(ATraceReader, RefusesALaterVersionByItsNumber) {
   ByteVector bytes = sample_trace();
-  bytes[8] = std::byte{2};
+  bytes[8] = std::byte{kVersion + 1};
   Digest digest;
   digest.add(ConstBytes(bytes).first(12));
   ASSERT_TRUE(store_le(bytes, 12, static_cast<std::uint32_t>(digest.value())));
 
   EXPECT_THAT(read_everything(bytes),
-              FailsSaying(ErrorCode::Unsupported, "the trace has version 2"));
+              FailsSaying(ErrorCode::Unsupported, "the trace has version 3"));
 }
 
 /// A trace whose one block of this layer has this payload, with checks that are right.

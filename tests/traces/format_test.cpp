@@ -21,7 +21,7 @@ TEST(TraceFormat, ReadsBackWhatWasWritten) {
   ASSERT_THAT(reader, Succeeds());
   EXPECT_EQ(reader->header(), sample_header());
   EXPECT_EQ(reader->inputs(), sample_inputs());
-  EXPECT_EQ(reader->digests(), std::vector{sample_digest()});
+  EXPECT_EQ(reader->digests(), (std::vector{sample_digest(), later_digest()}));
   EXPECT_EQ(events_of(*reader).value(), sample_events());
   EXPECT_EQ(reader->image(0).value(), sample_image());
   ASSERT_TRUE(reader->end());

@@ -39,6 +39,7 @@ inline ByteVector mutated_trace(std::uint64_t seed) {
     for (const InputRecord& input : sample_inputs()) writer.add(input);
     write_events(writer, sample_events());
     writer.add(sample_digest());
+    writer.add(later_digest());
     (void)writer.embed(0, ConstBytes(bytes).first(100));
     (void)writer.finish(sample_end());
     return bytes;

@@ -73,7 +73,19 @@ inline std::vector<InputRecord> sample_inputs() {
 }
 
 inline DigestRecord sample_digest() {
-  return {1000, {{VmId{0}, Part::Registers, VcpuId{3}, 0xabcd}, {VmId{1}, Part::Memory, {}, 1}}};
+  return {1000,
+          0x1234'5678,
+          {{VmId{0}, Part::Registers, VcpuId{3}, 0xabcd},
+           {VmId{1}, Part::Ram, {}, 1, 0x4020'0000, 0x20'0000},
+           {VmId{1}, Part::MmioDevice, {}, 2, 0x0900'0000, 0x1000, "pl011"}}};
+}
+/// And a little later.
+inline DigestRecord later_digest() {
+  return {2000,
+          0x8765'4321,
+          {{VmId{1}, Part::Ram, {}, 3, 0x4020'0000, 0x20'0000},
+           {VmId{1}, Part::Ram, {}, 4, 0x4040'0000, 0x20'0000},
+           {VmId{1}, Part::MmioDevice, {}, 0, 0x0900'0000, 0x1000, "pl011", true}}};
 }
 
 inline EndRecord sample_end() {
@@ -99,6 +111,7 @@ inline ByteVector sample_trace() {
   for (const InputRecord& input : sample_inputs()) writer.add(input);
   write_events(writer, sample_events());
   writer.add(sample_digest());
+  writer.add(later_digest());
   (void)writer.finish(sample_end());
   return bytes;
 }

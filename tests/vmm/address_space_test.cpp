@@ -270,6 +270,27 @@ TEST_F(AnAddressSpace, HasOneDigestHoweverItIsPopulated) {
   EXPECT_NE(digest(), changed.value());
 }
 
+TEST_F(AnAddressSpace, HasADigestOfEachPieceThatIsNotZero) {
+  ASSERT_THAT(ram(0x4000'0000_gpa, 4_MiB, Populate::Lazy), Succeeds());
+  ASSERT_THAT(ram(0x8010'0000_gpa, 1_MiB), Succeeds());
+  EXPECT_TRUE(space_.pieces(80).empty());
+  ASSERT_THAT(space_.store(0x4000'0ff8_gpa, std::uint64_t{7}), Succeeds());
+  ASSERT_THAT(space_.store(0x801f'fff8_gpa, std::uint64_t{7}), Succeeds());
+
+  const auto pieces = space_.pieces(80);
+  ASSERT_EQ(pieces.size(), 2U);
+  EXPECT_EQ(pieces[0].base, 0x4000'0000_gpa);
+  EXPECT_EQ(pieces[1].base, 0x801f'0000_gpa);
+  EXPECT_EQ(pieces[1].size, 64_KiB) << "64 and 16 of them make 80";
+  EXPECT_NE(pieces[0].digest, pieces[1].digest);
+  EXPECT_EQ(space_.pieces(79)[1].base, 0x801e'0000_gpa);
+  EXPECT_EQ(space_.pieces(1)[1].base, 0x8000'0000_gpa) << "one for each region";
+
+  ASSERT_THAT(space_.store(0x4000'1000_gpa, std::uint64_t{7}), Succeeds());
+  EXPECT_NE(space_.pieces(80)[0].digest, pieces[0].digest);
+  EXPECT_EQ(space_.pieces(80)[1].digest, pieces[1].digest);
+}
+
 TEST_F(AnAddressSpace, IsZeroAgainAfterClearing) {
   ASSERT_THAT(ram(0x4000'0000_gpa, 2_MiB), Succeeds());
   ASSERT_THAT(ram(0x8000'0000_gpa, 2_MiB, Populate::Lazy), Succeeds());
