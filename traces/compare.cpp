@@ -5,15 +5,11 @@
 
 #include <algorithm>
 
-#include "traces/digests.h"
+#include "traces/compare_states.h"
 #include "traces/text.h"
 
 namespace retrap::traces {
 namespace {
-
-bool has(const Ignored& ignored, std::string_view name) {
-  return std::find(ignored.begin(), ignored.end(), name) != ignored.end();
-}
 
 /// Collects the first field that differs.
 class Finder {
@@ -21,14 +17,14 @@ class Finder {
   explicit Finder(const Ignored& ignored) : ignored_(ignored) {}
 
   void field(std::string_view name, std::uint64_t left, std::uint64_t right, bool hex = true) {
-    if (found_ || left == right || has(ignored_, name)) return;
+    if (found_ || left == right || is_ignored(ignored_, name)) return;
     found_ =
         hex ? FieldDifference{std::string(name), fmt::format("{:#x}", left),
                               fmt::format("{:#x}", right)}
             : FieldDifference{std::string(name), fmt::format("{}", left), fmt::format("{}", right)};
   }
   void text(std::string_view name, std::string_view left, std::string_view right) {
-    if (found_ || left == right || has(ignored_, name)) return;
+    if (found_ || left == right || is_ignored(ignored_, name)) return;
     found_ = FieldDifference{std::string(name), std::string(left), std::string(right)};
   }
   void place(VmId left_vm, VcpuId left_vcpu, VmId right_vm, VcpuId right_vcpu) {
@@ -81,7 +77,7 @@ Where where(const Event& event) {
 Result<bool> next(EventCursor& cursor, Event& event, const Ignored& ignored) {
   for (;;) {
     RETRAP_TRY(const bool more, cursor.next(event));
-    if (!more || ignored.empty() || !has(ignored, kEventNames[event.index()])) return more;
+    if (!more || ignored.empty() || !is_ignored(ignored, kEventNames[event.index()])) return more;
   }
 }
 
@@ -89,17 +85,27 @@ std::uint64_t number_of(const EventCursor& cursor) {
   return cursor.exits() == 0 ? 0 : cursor.exits() - 1;
 }
 
-Result<> compare_events(Comparison& result, const Reader& left, const Reader& right,
-                        const Ignored& ignored) {
-  EventCursor left_cursor(left);
-  EventCursor right_cursor(right);
+/// The first event that differs, and its blocks.
+Result<std::optional<StateDifference>> compare_events(Comparison& result, const Sides& sides,
+                                                      const Ignored& ignored) {
+  const bool left_has_none = sides.left.header().detail == Detail::Inputs;
+  const bool right_has_none = sides.right.header().detail == Detail::Inputs;
+  if (left_has_none != right_has_none) {
+    result.notes.push_back(fmt::format("{} holds inputs only: no events are compared",
+                                       left_has_none ? "left" : "right"));
+  }
+  if (left_has_none || right_has_none) return std::nullopt;
+  EventCursor left_cursor(sides.left);
+  EventCursor right_cursor(sides.right);
   Event left_event;
   Event right_event;
   History history;
   for (;;) {
     RETRAP_TRY(const bool left_more, next(left_cursor, left_event, ignored));
     RETRAP_TRY(const bool right_more, next(right_cursor, right_event, ignored));
-    if (!left_more && !right_more) return {};
+    if (!left_more && !right_more) return std::nullopt;
+    const bool is_cut = left_more ? sides.right_cut.has_value() : sides.left_cut.has_value();
+    if (left_more != right_more && is_cut) return std::nullopt;
     std::optional<FieldDifference> found;
     if (left_more != right_more) {
       found = FieldDifference{"event", left_more ? "one more" : "none",
@@ -108,10 +114,12 @@ Result<> compare_events(Comparison& result, const Reader& left, const Reader& ri
       found = difference(left_event, right_event, ignored);
     }
     if (found) {
-      result.divergence = divergence_between(
-          left_more ? &left_event : nullptr, right_more ? &right_event : nullptr, *std::move(found),
-          number_of(left_more ? left_cursor : right_cursor), history);
-      return {};
+      return StateDifference{
+          .divergence = divergence_between(
+              left_more ? &left_event : nullptr, right_more ? &right_event : nullptr,
+              *std::move(found), number_of(left_more ? left_cursor : right_cursor), history),
+          .left_block = left_cursor.block(),
+          .right_block = right_cursor.block()};
     }
     ++result.equal_events;
     history.add(left_event, number_of(left_cursor));
@@ -125,59 +133,12 @@ void note_header(Comparison& result, const Header& left, const Header& right) {
   note("program", left.program, right.program);
   note("seed", left.seed, right.seed);
   note("recorded", to_string(left.detail), to_string(right.detail));
+  note("instructions between digests", left.digest_interval, right.digest_interval);
   if (left.configs != right.configs) result.notes.emplace_back("the configurations differ");
   for (std::size_t i = 0; i < std::min(left.images.size(), right.images.size()); ++i) {
     if (left.images[i].digest == right.images[i].digest) continue;
     result.notes.push_back(fmt::format("{}: {} and {} are not the same", left.images[i].role,
                                        left.images[i].path, right.images[i].path));
-  }
-}
-
-/// So many parts that differ are named.
-constexpr std::size_t kMostParts = 9;
-
-/// What stands outside the layer Exits.
-void compare_rest(Comparison& result, const Reader& left, const Reader& right,
-                  const Ignored& ignored) {
-  const auto differ = [&](std::uint64_t retired, std::string field, std::string a, std::string b) {
-    Divergence divergence{.retired = retired,
-                          .what = {std::move(field), std::move(a), std::move(b)}};
-    result.divergence = std::move(divergence);
-  };
-  const auto& inputs = left.inputs();
-  for (std::size_t i = 0; i < std::max(inputs.size(), right.inputs().size()); ++i) {
-    const std::string a = i < inputs.size() ? to_text(inputs[i]) : "none";
-    const std::string b = i < right.inputs().size() ? to_text(right.inputs()[i]) : "none";
-    if (a == b || has(ignored, "input")) continue;
-    const std::uint64_t retired = i < inputs.size() ? inputs[i].retired : right.inputs()[i].retired;
-    return differ(retired, fmt::format("input {}", i), a, b);
-  }
-  // Versions and intervals have other parts, and parts at other times.
-  const bool alike = left.version() == right.version() &&
-                     left.header().digest_interval == right.header().digest_interval;
-  const std::size_t digests = std::min(left.digests().size(), right.digests().size());
-  for (std::size_t i = 0; alike && i < digests && !has(ignored, "digest"); ++i) {
-    const DigestRecord& a = left.digests()[i];
-    const DigestRecord& b = right.digests()[i];
-    const auto parts = differences(a.parts, b.parts, kMostParts);
-    if (parts.empty()) continue;
-    differ(a.retired, "digest of the " + name_of(parts[0].part),
-           digest_text(parts[0].left, "as before"), digest_text(parts[0].right, "as before"));
-    result.divergence->vm = parts[0].part.vm;
-    result.divergence->vcpu = parts[0].part.vcpu;
-    result.divergence->also = names_of(parts);
-    return;
-  }
-  if (!left.end() || !right.end() || has(ignored, "end")) return;
-  const EndRecord& a = *left.end();
-  const EndRecord& b = *right.end();
-  if (a.retired != b.retired && !has(ignored, "retired")) {
-    return differ(a.retired, "instructions at the end", fmt::format("{}", a.retired),
-                  fmt::format("{}", b.retired));
-  }
-  if (a.digest != b.digest && !has(ignored, "digest")) {
-    return differ(a.retired, "digest at the end", fmt::format("{:016x}", a.digest),
-                  fmt::format("{:016x}", b.digest));
   }
 }
 
@@ -234,9 +195,9 @@ Divergence divergence_between(const Event* left, const Event* right, FieldDiffer
     divergence.pc = at.pc;
     // An answer is given where its exit was.
     const ExitRecord* const last = history.last_exit();
+    if (!std::holds_alternative<ExitRecord>(*known) && last != nullptr) divergence.pc = last->pc;
     if (std::holds_alternative<AnswerRecord>(*known) && last != nullptr) {
       divergence.retired = last->retired;
-      divergence.pc = last->pc;
     }
   }
   if (left != nullptr) divergence.left_event = to_text(*left, exit);
@@ -247,36 +208,68 @@ Divergence divergence_between(const Event* left, const Event* right, FieldDiffer
 Result<Comparison> compare(const Reader& left, const Reader& right, const Ignored& ignored) {
   Comparison result;
   note_header(result, left.header(), right.header());
-  RETRAP_TRY(compare_events(result, left, right, ignored));
-  Comparison rest;
-  compare_rest(rest, left, right, ignored);
-  if (!rest.divergence) return result;
-  const bool comes_first =
-      !result.divergence || rest.divergence->retired < result.divergence->retired;
-  // State that differs is not yet behaviour; an input that differs is its cause.
-  const bool is_cause = !result.divergence || rest.divergence->what.field.starts_with("input");
-  if (comes_first && is_cause) {
-    result.divergence = std::move(rest.divergence);
-  } else if (comes_first) {
+  Sides sides{.left = left, .right = right};
+  RETRAP_TRY(sides.left_cut, cut_off_after(left));
+  RETRAP_TRY(sides.right_cut, cut_off_after(right));
+  RETRAP_TRY(auto event, compare_events(result, sides, ignored));
+  auto input = compare_inputs(result, sides, ignored);
+  auto digest = compare_digests(result, sides, ignored);
+  auto end = compare_ends(result, sides, ignored);
+  // An input that one of the traces has before the event is its cause.
+  const bool input_is_first = input && (!event || input->left_block < event->left_block ||
+                                        input->right_block < event->right_block);
+  auto& behaviour = input_is_first ? input : event;
+  if (behaviour && digest && digest->divergence.retired < behaviour->divergence.retired) {
+    // State that differs is not yet behaviour.
     result.notes.push_back(fmt::format("the {} differs from instruction {} on at the latest",
-                                       rest.divergence->what.field, rest.divergence->retired));
+                                       digest->divergence.what.field, digest->divergence.retired));
+  }
+  if (behaviour && !input_is_first) {
+    result.divergence = std::move(event->divergence);
+    return result;
+  }
+  for (auto* const state : {&input, &digest, &end}) {
+    if (!*state) continue;
+    RETRAP_TRY(result.divergence, with_events_before(left, **std::move(state)));
+    return result;
   }
   return result;
 }
 
-std::string to_text(const Divergence& divergence, std::string_view left, std::string_view right) {
-  std::string text = fmt::format(
-      "first difference at exit {}, instruction {}, vm {} vcpu {}: {}\n  {:10} {}\n  {:10} {}\n",
-      divergence.exit, divergence.retired, index(divergence.vm), index(divergence.vcpu),
-      divergence.what.field, left, divergence.what.left, right, divergence.what.right);
-  for (const std::string& part : divergence.also) text += fmt::format("and the {}\n", part);
-  if (!divergence.before.empty()) text += "before it\n";
-  for (const std::string& line : divergence.before) text += fmt::format("  {}\n", line);
-  if (!divergence.left_event.empty())
-    text += fmt::format("{}\n  {}\n", left, divergence.left_event);
-  if (!divergence.right_event.empty()) {
-    text += fmt::format("{}\n  {}\n", right, divergence.right_event);
+std::string summary(const Comparison& comparison) {
+  if (comparison.is_empty()) {
+    return "nothing of the two can be compared; record both with --record exits, to their end";
   }
+  std::string text = fmt::format("{} events", comparison.equal_events);
+  const auto add = [&](std::uint64_t count, std::string_view name) {
+    if (count != 0) text += fmt::format(", {} {}{}", count, name, count == 1 ? "" : "s");
+  };
+  add(comparison.equal_inputs, "input");
+  add(comparison.equal_digests, "digest");
+  return text + (comparison.equal_ends ? " and the end are equal" : " are equal");
+}
+
+std::string to_text(const Divergence& divergence, std::string_view left, std::string_view right) {
+  std::string text = "first difference at ";
+  if (divergence.has_exit) text += fmt::format("exit {}, ", divergence.exit);
+  text += fmt::format("instruction {}", divergence.retired);
+  if (divergence.of_vm) {
+    text += fmt::format(", vm {} vcpu {}", index(divergence.vm), index(divergence.vcpu));
+  }
+  text += fmt::format(": {}\n  {:10} {}\n  {:10} {}\n", divergence.what.field, left,
+                      divergence.what.left, right, divergence.what.right);
+  for (const std::string& name : divergence.also) text += fmt::format("and the {}\n", name);
+  const auto part = [&](std::string_view title, const std::vector<std::string>& lines) {
+    if (lines.empty()) return;
+    text += fmt::format("{}\n", title);
+    for (const std::string& line : lines) text += fmt::format("  {}\n", line);
+  };
+  part("before it", divergence.before);
+  if (!divergence.left_event.empty()) part(left, {divergence.left_event});
+  if (!divergence.right_event.empty()) part(right, {divergence.right_event});
+  part(fmt::format("vm {} vcpu {} at pc {:#x}", index(divergence.vm), index(divergence.vcpu),
+                   divergence.pc),
+       divergence.code);
   return text;
 }
 

@@ -29,7 +29,9 @@ struct FieldDifference {
 /// Where two runs part.
 struct Divergence {
   std::uint64_t exit = 0;     ///< number of the exit, from 0, or of the one before
+  bool has_exit = true;       ///< false: no exit is known there, `exit` says nothing
   std::uint64_t retired = 0;  ///< instruction count
+  bool of_vm = true;          ///< false: of the whole machine; vm and vcpu are those of the pc
   VmId vm{};
   VcpuId vcpu{};
   std::uint64_t pc = 0;
@@ -38,11 +40,13 @@ struct Divergence {
   std::string right_event{};
   std::vector<std::string> before{};  ///< the last events that were equal, one line each
   std::vector<std::string> also{};    ///< other parts of the machine that differ there
+  std::vector<std::string> code{};    ///< the instructions around the pc, if somebody knows them
 };
 
 /// The last few events, without formatting them before anybody asks.
 class History {
  public:
+  static constexpr std::size_t kKept = 10;
   void add(const Event& event, std::uint64_t exit) {
     last_[count_ % kKept] = {event, exit};
     ++count_;
@@ -53,7 +57,6 @@ class History {
   [[nodiscard]] std::uint64_t count() const { return count_; }
 
  private:
-  static constexpr std::size_t kKept = 10;
   std::array<std::pair<Event, std::uint64_t>, kKept> last_{};
   std::uint64_t count_ = 0;
 };
@@ -66,13 +69,29 @@ class History {
 /// What retrap diff finds.
 struct Comparison {
   std::uint64_t equal_events = 0;
+  std::uint64_t equal_inputs = 0;
+  std::uint64_t equal_digests = 0;  ///< records, at counts that both traces have
+  bool equal_ends = false;          ///< both have one
   std::optional<Divergence> divergence;
-  std::vector<std::string> notes;  ///< seeds, configurations, programs that are not the same
+  /// Seeds, configurations, programs that are not the same; what one of the traces lacks; state
+  /// that differs before behaviour does.
+  std::vector<std::string> notes;
+  /// There was nothing to compare: neither equal nor different.
+  [[nodiscard]] bool is_empty() const {
+    return !divergence && equal_events + equal_inputs + equal_digests == 0 && !equal_ends;
+  }
 };
 
-/// Compares exits, answers and injections in their order, then inputs, digests, and the ends.
+/// Compares exits, answers and injections in their order, inputs in theirs, digests where both
+/// traces have one, and the ends. The divergence is the first difference in what happened; where
+/// there is none, the first in a state, or in the ends. A trace that was cut off is compared as far
+/// as it goes.
 [[nodiscard]] Result<Comparison> compare(const Reader& left, const Reader& right,
                                          const Ignored& ignored = {});
+
+/// "12 events, 2 inputs, 3 digests and the end are equal": what there was to compare. Where there
+/// was nothing, what to do.
+[[nodiscard]] std::string summary(const Comparison& comparison);
 
 /// Several lines for people: what differs, both values, and what came before.
 [[nodiscard]] std::string to_text(const Divergence& divergence, std::string_view left,

@@ -24,7 +24,12 @@ Status diff(const DiffOptions& options) {
     return Status::Failure;
   }
   for (const std::string& note : comparison->notes) fmt::print("{}\n", note);
-  fmt::print("{} events are equal\n", comparison->equal_events);
+  if (comparison->is_empty()) {
+    (void)std::fflush(stdout);
+    complain(traces::summary(*comparison));
+    return Status::Failure;
+  }
+  fmt::print("{}\n", traces::summary(*comparison));
   if (comparison->divergence) {
     fmt::print("{}", traces::to_text(*comparison->divergence, "left", "right"));
   }

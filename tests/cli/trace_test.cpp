@@ -180,9 +180,31 @@ TEST_P(Traces, AreComparedWithOneAnother) {
   const auto other = retrap({"diff", "a.rtr", "c.rtr"});
 
   EXPECT_EQ(same.status, 0);
-  EXPECT_THAT(same.out, EndsWith("events are equal\n"));
+  EXPECT_THAT(same.out, EndsWith(" events and the end are equal\n"));
   EXPECT_EQ(other.status, 3);
   EXPECT_THAT(other.out, AllOf(HasSubstr("seed: 1 and 2"), HasSubstr("first difference at exit")));
+}
+
+TEST_P(Traces, WithNothingInThemAreNotCalledEqual) {
+  EXPECT_EQ(record("t.rtr", "hello", {"--record", "inputs"}).status, 0);
+  const auto first = traces::Reader::open(path("t.rtr"))->blocks().at(1).offset;
+  std::filesystem::resize_file(path("t.rtr"), first);
+
+  const auto compared = retrap({"diff", "t.rtr", "t.rtr"});
+
+  EXPECT_EQ(compared.status, 1);
+  EXPECT_THAT(compared.out, HasSubstr("left was cut off after instruction 0\n"));
+  EXPECT_THAT(compared.err, HasSubstr("nothing of the two can be compared; record both"));
+}
+
+TEST_P(Traces, WithDigestsAtOtherIntervalsAreEqual) {
+  EXPECT_EQ(record("a.rtr", "timer", {"--record", "full", "--digest-every", "1000"}).status, 0);
+  EXPECT_EQ(record("b.rtr", "timer", {"--record", "full", "--digest-every", "1500"}).status, 0);
+
+  const auto compared = retrap({"diff", "a.rtr", "b.rtr"});
+
+  EXPECT_EQ(compared.status, 0) << compared.out;
+  EXPECT_THAT(compared.out, HasSubstr("instructions between digests: 1000 and 1500\n"));
 }
 
 TEST_P(Traces, AreComparedWithoutWhatMayDiffer) {

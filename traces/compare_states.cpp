@@ -1,0 +1,265 @@
+// Pairs the records of two traces.
+#include "traces/compare_states.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <set>
+
+#include "traces/digests.h"
+#include "traces/text.h"
+#include "vmm/base/digest.h"
+
+namespace retrap::traces {
+namespace {
+
+StateDifference differ(std::uint64_t retired, std::string field, std::string left,
+                       std::string right) {
+  return {.divergence = {.retired = retired,
+                         .of_vm = false,
+                         .what = {std::move(field), std::move(left), std::move(right)}}};
+}
+
+/// Whether a record at `retired` is missing only because its trace was cut off before it.
+bool is_behind(const std::optional<std::uint64_t>& cut, std::uint64_t retired) {
+  return cut && retired >= *cut;
+}
+
+bool are_equal(InputRecord left, InputRecord right, const Ignored& ignored) {
+  if (is_ignored(ignored, "retired")) left.retired = right.retired = 0;
+  return left == right;
+}
+
+std::string value_of(const InputRecord* input) {
+  if (input == nullptr) return "none";
+  const std::string text = to_text(*input);
+  return text.substr(text.find_first_not_of(' '));
+}
+
+/// The digest of written bytes, for two inputs that look the same otherwise.
+std::string bytes_of(const InputRecord& input) {
+  const auto* const memory = std::get_if<MemoryInput>(&input.input);
+  if (memory == nullptr) return "";
+  Digest digest;
+  digest.add(std::string_view(memory->bytes));
+  return fmt::format(" with digest {:016x}", digest.value());
+}
+
+/// Pairs the parts of two machines at the same instruction count.
+class Parts {
+ public:
+  /// The first part that differs.
+  std::optional<StateDifference> compare(std::uint64_t retired, const DigestState& left,
+                                         const DigestState& right) {
+    const auto left_parts = left.parts();
+    const auto right_parts = right.parts();
+    auto a = left_parts.begin();
+    auto b = right_parts.begin();
+    std::vector<PartDifference> found;
+    const PartOrder comes_before;
+    while (a != left_parts.end() || b != right_parts.end()) {
+      if (b == right_parts.end() || (a != left_parts.end() && comes_before(*a, *b))) {
+        only_left_.insert(name_of(*a++));
+      } else if (a == left_parts.end() || comes_before(*b, *a)) {
+        only_right_.insert(name_of(*b++));
+      } else {
+        ++pairs_;
+        if (a->digest != b->digest) found.push_back({*a, a->digest, b->digest});
+        ++a;
+        ++b;
+      }
+    }
+    if (found.empty()) return std::nullopt;
+    return difference_at(retired, std::move(found));
+  }
+
+  void note(Comparison& result) const {
+    note("left", only_left_, result);
+    note("right", only_right_, result);
+  }
+  [[nodiscard]] std::uint64_t pairs() const { return pairs_; }
+
+ private:
+  static StateDifference difference_at(std::uint64_t retired, std::vector<PartDifference> found) {
+    constexpr std::size_t kMost = 9;
+    if (found.size() > kMost) found.resize(kMost);
+    const PartDifference& first = found[0];
+    StateDifference at = differ(retired, "digest of the " + name_of(first.part),
+                                digest_text(first.left, "none"), digest_text(first.right, "none"));
+    at.divergence.of_vm = first.part.part != Part::Clock;
+    at.divergence.vm = first.part.vm;
+    at.divergence.vcpu = first.part.vcpu;
+    at.divergence.also = names_of(found);
+    return at;
+  }
+
+  static void note(std::string_view side, const std::set<std::string>& names, Comparison& result) {
+    if (names.empty()) return;
+    constexpr std::size_t kShown = 5;
+    std::string list;
+    std::size_t shown = 0;
+    for (const std::string& name : names) {
+      if (shown++ == kShown) break;
+      list += (list.empty() ? "" : ", ") + name;
+    }
+    if (names.size() > kShown) list += fmt::format(" and {} more", names.size() - kShown);
+    result.notes.push_back(fmt::format("only {} has digests of: {}", side, list));
+  }
+
+  std::set<std::string> only_left_;
+  std::set<std::string> only_right_;
+  std::uint64_t pairs_ = 0;
+};
+
+/// StopReason of sim/machine.h.
+std::string end_reason(std::uint8_t reason) {
+  constexpr std::array<std::string_view, 7> kReasons = {
+      "powered off", "budget spent", "crashed", "deadlocked", "reset", "paused", "interrupted"};
+  return reason < kReasons.size() ? std::string(kReasons[reason])
+                                  : fmt::format("reason {}", reason);
+}
+
+}  // namespace
+
+Result<std::optional<std::uint64_t>> cut_off_after(const Reader& reader) {
+  if (reader.end()) return std::nullopt;
+  std::uint64_t last = reader.blocks().empty() ? 0 : reader.blocks().back().frame.retired;
+  if (!reader.inputs().empty()) last = std::max(last, reader.inputs().back().retired);
+  if (!reader.digests().empty()) last = std::max(last, reader.digests().back().retired);
+  EventCursor cursor(reader);
+  cursor.seek(std::numeric_limits<std::uint64_t>::max());
+  Event event;
+  for (;;) {
+    RETRAP_TRY(const bool more, cursor.next(event));
+    if (!more) return last;
+    if (const auto* exit = std::get_if<ExitRecord>(&event)) last = std::max(last, exit->retired);
+  }
+}
+
+std::optional<StateDifference> compare_inputs(Comparison& result, const Sides& sides,
+                                              const Ignored& ignored) {
+  const auto& [left, right, left_cut, right_cut] = sides;
+  if (is_ignored(ignored, "input")) return std::nullopt;
+  const std::size_t most = std::max(left.inputs().size(), right.inputs().size());
+  for (std::size_t i = 0; i < most; ++i) {
+    const InputRecord* const a = i < left.inputs().size() ? &left.inputs()[i] : nullptr;
+    const InputRecord* const b = i < right.inputs().size() ? &right.inputs()[i] : nullptr;
+    if (a == nullptr && is_behind(left_cut, b->retired)) return std::nullopt;
+    if (b == nullptr && is_behind(right_cut, a->retired)) return std::nullopt;
+    if (a != nullptr && b != nullptr && are_equal(*a, *b, ignored)) {
+      ++result.equal_inputs;
+      continue;
+    }
+    std::string left_value = value_of(a);
+    std::string right_value = value_of(b);
+    if (left_value == right_value) {
+      left_value += bytes_of(*a);
+      right_value += bytes_of(*b);
+    }
+    const InputRecord& first = a == nullptr || (b != nullptr && b->retired < a->retired) ? *b : *a;
+    StateDifference found = differ(first.retired, fmt::format("input {}", i), std::move(left_value),
+                                   std::move(right_value));
+    found.divergence.of_vm = true;
+    found.divergence.vm = first.vm;
+    found.left_block = a == nullptr ? left.blocks().size() : left.block_of_input(i);
+    found.right_block = b == nullptr ? right.blocks().size() : right.block_of_input(i);
+    return found;
+  }
+  return std::nullopt;
+}
+
+std::optional<StateDifference> compare_digests(Comparison& result, const Sides& sides,
+                                               const Ignored& ignored) {
+  if (is_ignored(ignored, "digest")) return std::nullopt;
+  const auto& a = sides.left.digests();
+  const auto& b = sides.right.digests();
+  Parts parts;
+  DigestState left;
+  DigestState right;
+  std::optional<StateDifference> found;
+  std::size_t i = 0;
+  std::size_t j = 0;
+  while (i < a.size() && j < b.size() && !found) {
+    const std::uint64_t at = std::min(a[i].retired, b[j].retired);
+    const bool both = a[i].retired == b[j].retired;
+    if (a[i].retired == at) left.apply(a[i++]);
+    if (b[j].retired == at) right.apply(b[j++]);
+    if (!both) continue;
+    const std::uint64_t before = parts.pairs();
+    found = parts.compare(at, left, right);
+    if (found) {
+      found->left_block = sides.left.block_of_digest(i - 1);
+      found->right_block = sides.right.block_of_digest(j - 1);
+    } else if (parts.pairs() != before) {
+      ++result.equal_digests;
+    }
+  }
+  parts.note(result);
+  if (!a.empty() && !b.empty() && parts.pairs() == 0) {
+    result.notes.emplace_back(
+        "no digest of one is at the instruction count of one of the other: no state is compared");
+  }
+  return found;
+}
+
+std::optional<StateDifference> compare_ends(Comparison& result, const Sides& sides,
+                                            const Ignored& ignored) {
+  if (is_ignored(ignored, "end")) return std::nullopt;
+  const auto note = [&](std::string_view side, const std::optional<std::uint64_t>& cut) {
+    if (cut) result.notes.push_back(fmt::format("{} was cut off after instruction {}", side, *cut));
+  };
+  note("left", sides.left_cut);
+  note("right", sides.right_cut);
+  if (!sides.left.end() || !sides.right.end()) return std::nullopt;
+  const EndRecord& a = *sides.left.end();
+  const EndRecord& b = *sides.right.end();
+  std::optional<StateDifference> found;
+  const auto field = [&](std::string_view name, std::string_view what, const std::string& left,
+                         const std::string& right) {
+    if (found || left == right || is_ignored(ignored, name)) return;
+    found = differ(std::min(a.retired, b.retired), std::string(what), left, right);
+    found->left_block = sides.left.blocks().size();
+    found->right_block = sides.right.blocks().size();
+  };
+  field("reason", "reason of the end", end_reason(a.reason), end_reason(b.reason));
+  field("detail", "detail of the end", a.detail, b.detail);
+  field("retired", "instructions at the end", fmt::to_string(a.retired), fmt::to_string(b.retired));
+  field("idle", "skipped ns at the end", fmt::to_string(a.idle_ns), fmt::to_string(b.idle_ns));
+  field("digest", "digest at the end", fmt::format("{:016x}", a.digest),
+        fmt::format("{:016x}", b.digest));
+  result.equal_ends = !found;
+  return found;
+}
+
+Result<Divergence> with_events_before(const Reader& left, StateDifference difference) {
+  Divergence found = std::move(difference.divergence);
+  // Each input and each digest begins a new block of exits.
+  std::uint64_t first = 0;
+  for (const Reader::Block& block : left.blocks()) {
+    if (block.frame.layer == Layer::Exits) first = block.frame.first;
+    if (&block - left.blocks().data() >= static_cast<std::ptrdiff_t>(difference.left_block)) break;
+  }
+  EventCursor cursor(left);
+  cursor.seek(first > History::kKept ? first - History::kKept : 0);
+  History history;
+  Event event;
+  for (;;) {
+    RETRAP_TRY(const bool more, cursor.next(event));
+    if (!more || cursor.block() >= difference.left_block) break;
+    history.add(event, cursor.exits() == 0 ? 0 : cursor.exits() - 1);
+    found.exit = cursor.exits() == 0 ? 0 : cursor.exits() - 1;
+    found.has_exit = cursor.exits() != 0;
+  }
+  found.before = history.lines();
+  found.has_exit = found.has_exit && history.count() != 0;
+  if (const ExitRecord* const last = history.last_exit()) {
+    found.pc = last->pc;
+    if (!found.of_vm) {
+      found.vm = last->vm;
+      found.vcpu = last->vcpu;
+    }
+  }
+  return found;
+}
+
+}  // namespace retrap::traces
