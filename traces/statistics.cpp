@@ -8,6 +8,8 @@
 #include <map>
 #include <vector>
 
+#include "traces/text.h"
+
 namespace retrap::traces {
 namespace {
 
@@ -43,6 +45,32 @@ std::vector<Row> rows_of(const Statistics::ByKey& counts, std::uint64_t top) {
   return sorted(rows, top);
 }
 
+/// Whatever the VM.
+std::vector<Row> address_rows(const Statistics::ByAddress& counts, std::uint64_t top) {
+  Statistics::ByKey sums;
+  for (const auto& [key, count] : counts) {
+    Statistics::Count& sum = sums[{std::get<0>(key), std::get<1>(key)}];
+    sum = sum + count;
+  }
+  return rows_of(sums, top);
+}
+
+std::vector<Row> device_rows(const Statistics::ByAddress& counts, const DeviceNames& devices) {
+  if (!devices) return {};
+  std::map<std::string, Statistics::Count> sums;
+  for (const auto& [key, count] : counts) {
+    const auto& [kind, address, vm] = key;
+    const std::string name = devices(VmId{vm}, kind, address);
+    if (name.empty()) continue;
+    Statistics::Count& sum = sums[name];
+    sum = sum + count;
+  }
+  std::vector<Row> rows;
+  rows.reserve(sums.size());
+  for (const auto& [name, count] : sums) rows.push_back({name, count});
+  return sorted(rows, rows.size());
+}
+
 void put_table(std::string& to, std::string_view title, const std::vector<Row>& rows,
                std::uint64_t exits) {
   if (rows.empty()) return;
@@ -56,12 +84,33 @@ void put_table(std::string& to, std::string_view title, const std::vector<Row>& 
   }
 }
 
-void put_json(std::string& to, std::string_view name, const std::vector<Row>& rows) {
+/// How long the machine was idle after exits, by kind.
+void put_idle(std::string& to, const std::vector<Row>& rows) {
+  bool any = false;
+  for (const Row& row : rows) {
+    if (row.count.idle_ns == 0) continue;
+    if (!any) {
+      fmt::format_to(std::back_inserter(to), "\n{:>12} {:>16} {:>16}  {}\n", "exits", "idle ns",
+                     "mean idle ns", "kind");
+    }
+    any = true;
+    fmt::format_to(std::back_inserter(to), "{:>12} {:>16} {:>16}  {}\n", row.count.exits,
+                   row.count.idle_ns, row.count.idle_ns / row.count.exits, row.name);
+  }
+}
+
+void put_json(std::string& to, std::string_view name, const std::vector<Row>& rows,
+              bool with_idle = false) {
   fmt::format_to(std::back_inserter(to), R"(,"{}":[)", name);
   for (const Row& row : rows) {
-    fmt::format_to(std::back_inserter(to), R"({}{{"name":"{}","exits":{},"instructions":{}}})",
-                   &row == rows.data() ? "" : ",", row.name, row.count.exits,
+    to += &row == rows.data() ? R"({"name":)" : R"(,{"name":)";
+    append_quoted(to, row.name);
+    fmt::format_to(std::back_inserter(to), R"(,"exits":{},"instructions":{})", row.count.exits,
                    row.count.instructions);
+    if (with_idle) {
+      fmt::format_to(std::back_inserter(to), R"(,"idle_ns":{})", row.count.idle_ns);
+    }
+    to.push_back('}');
   }
   to.push_back(']');
 }
@@ -87,6 +136,14 @@ std::vector<Row> vcpu_rows(const Map& vcpus) {
 
 }  // namespace
 
+void Statistics::on_passing(const ExitRecord& exit) {
+  delta_ = exit.retired - last_retired_;
+  if (idle_kind_ != kExitKinds) kinds_[idle_kind_].idle_ns += exit.idle_ns - last_idle_ns_;
+  idle_kind_ = kExitKinds;
+  last_retired_ = exit.retired;
+  last_idle_ns_ = exit.idle_ns;
+}
+
 void Statistics::on_event(const Event& event, std::uint64_t exit) {
   (void)exit;
   const auto* record = std::get_if<ExitRecord>(&event);
@@ -94,18 +151,20 @@ void Statistics::on_event(const Event& event, std::uint64_t exit) {
     ++(std::holds_alternative<AnswerRecord>(event) ? answers_ : injections_);
     return;
   }
-  const std::uint64_t instructions = record->retired - last_retired_;
-  last_retired_ = record->retired;
   const auto count = [&](Count& into) {
     ++into.exits;
-    into.instructions += instructions;
+    into.instructions += delta_;
   };
   const std::size_t kind = record->reason.index();
   ++exits_;
+  instructions_ += delta_;
   count(kinds_[kind]);
+  idle_kind_ = kind;
   count(pcs_[{kind, record->pc}]);
   count(vcpus_[{index(record->vm), index(record->vcpu)}]);
-  if (has_address(kind)) count(addresses_[{kind, values_of(record->reason)[0]}]);
+  if (has_address(kind)) {
+    count(addresses_[{kind, values_of(record->reason)[0], index(record->vm)}]);
+  }
 }
 
 void Statistics::on_input(const InputRecord& input) {
@@ -118,24 +177,28 @@ void Statistics::on_digest(const DigestRecord& digest) {
   ++digests_;
 }
 
-std::string Statistics::to_text(std::uint64_t top) const {
+std::string Statistics::to_text(std::uint64_t top, const DeviceNames& devices) const {
   std::string text =
       fmt::format("{} exits, {} answers, {} injections, {} inputs, {} digests, {} instructions\n",
-                  exits_, answers_, injections_, inputs_, digests_, last_retired_);
-  put_table(text, "kind", kind_rows(*this), exits_);
+                  exits_, answers_, injections_, inputs_, digests_, instructions_);
+  const std::vector<Row> kinds = kind_rows(*this);
+  put_table(text, "kind", kinds, exits_);
+  put_idle(text, kinds);
   if (vcpus_.size() > 1) put_table(text, "vCPU", vcpu_rows(vcpus_), exits_);
-  put_table(text, "address", rows_of(addresses_, top), exits_);
+  put_table(text, "device", device_rows(addresses_, devices), exits_);
+  put_table(text, "address", address_rows(addresses_, top), exits_);
   put_table(text, "pc", rows_of(pcs_, top), exits_);
   return text;
 }
 
-std::string Statistics::to_json(std::uint64_t top) const {
+std::string Statistics::to_json(std::uint64_t top, const DeviceNames& devices) const {
   std::string text = fmt::format(
       R"({{"exits":{},"answers":{},"injections":{},"inputs":{},"digests":{},"instructions":{})",
-      exits_, answers_, injections_, inputs_, digests_, last_retired_);
-  put_json(text, "by_kind", kind_rows(*this));
+      exits_, answers_, injections_, inputs_, digests_, instructions_);
+  put_json(text, "by_kind", kind_rows(*this), /*with_idle=*/true);
   put_json(text, "by_vcpu", vcpu_rows(vcpus_));
-  put_json(text, "by_address", rows_of(addresses_, top));
+  put_json(text, "by_device", device_rows(addresses_, devices));
+  put_json(text, "by_address", address_rows(addresses_, top));
   put_json(text, "by_pc", rows_of(pcs_, top));
   return text + "}\n";
 }

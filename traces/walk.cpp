@@ -34,7 +34,7 @@ class Others {
 
 Result<> walk(const Reader& reader, const Filter& filter, Visitor& visitor) {
   EventCursor cursor(reader);
-  cursor.seek(filter.first_exit());
+  cursor.seek(filter.first_exit() == 0 ? 0 : filter.first_exit() - 1);
   Others others(reader, filter, visitor);
   Event event;
   for (;;) {
@@ -43,6 +43,7 @@ Result<> walk(const Reader& reader, const Filter& filter, Visitor& visitor) {
     others.before(more ? cursor.block() : reader.blocks().size(), exit, filter);
     if (!more) return {};
     if (exit > filter.last_exit()) return {};
+    if (const auto* const record = std::get_if<ExitRecord>(&event)) visitor.on_passing(*record);
     if (filter.takes(event, exit)) visitor.on_event(event, exit);
   }
 }

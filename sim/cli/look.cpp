@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "sim/cli/commands.h"
+#include "sim/cli/device_names.h"
 #include "sim/cli/lcov.h"
 #include "sim/cli/report.h"
 #include "sim/cli/terminal.h"
@@ -45,6 +46,7 @@ class Output {
 class Through final : public traces::Visitor {
  public:
   Through(traces::TextVisitor& visitor, Output& output) : visitor_(visitor), output_(output) {}
+  void on_passing(const traces::ExitRecord& exit) override { visitor_.on_passing(exit); }
   void on_event(const traces::Event& event, std::uint64_t exit) override {
     visitor_.on_event(event, exit);
     constexpr std::uint64_t kEvents = 1024;
@@ -72,7 +74,9 @@ Result<> exported(const traces::Reader& trace, const LookOptions& options, Outpu
 Result<> statistics(const traces::Reader& trace, const LookOptions& options, Output& output) {
   traces::Statistics statistics;
   RETRAP_TRY(traces::walk(trace, options.filter, statistics));
-  output.put(options.json ? statistics.to_json(options.top) : statistics.to_text(options.top));
+  const traces::DeviceNames devices = device_names(trace.header());
+  output.put(options.json ? statistics.to_json(options.top, devices)
+                          : statistics.to_text(options.top, devices));
   return {};
 }
 

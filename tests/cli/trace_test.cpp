@@ -228,6 +228,34 @@ TEST_P(Traces, AreCounted) {
   EXPECT_EQ(sum, json["exits"].get<std::uint64_t>());
 }
 
+TEST_P(Traces, AreCountedByDevice) {
+  EXPECT_EQ(record("t.rtr", "smp", {"--vcpus", "3"}).status, 0);
+  const auto text = retrap({"stat", "t.rtr"});
+  const auto json = ordered_json::parse(retrap({"stat", "t.rtr", "--json"}).out);
+
+  const std::string uart = GetParam() == ArchId::X86_64    ? "ns16550 0x3f8"
+                           : GetParam() == ArchId::Aarch64 ? "pl011 0x9000000"
+                                                           : "ns16550 0x10000000";
+  EXPECT_THAT(text.out, AllOf(HasSubstr("  device\n"), HasSubstr("  " + uart + "\n")));
+  std::uint64_t exits = 0;
+  for (const auto& row : json["by_device"]) {
+    if (row["name"] == uart) exits = row["exits"].get<std::uint64_t>();
+  }
+  EXPECT_GT(exits, 10U) << json["by_device"];
+}
+
+TEST_P(Traces, AreCountedWithAFilterAsWithoutOne) {
+  EXPECT_EQ(record("t.rtr", "timer").status, 0);
+  const auto all = ordered_json::parse(retrap({"stat", "t.rtr", "--json"}).out);
+  const auto halts =
+      ordered_json::parse(retrap({"stat", "t.rtr", "--json", "--filter", "kind=halt"}).out);
+
+  ASSERT_EQ(halts["by_kind"].size(), 1U);
+  EXPECT_THAT(all["by_kind"], ::testing::Contains(halts["by_kind"][0]));
+  EXPECT_GT(halts["by_kind"][0]["idle_ns"], 0);
+  EXPECT_EQ(halts["instructions"], halts["by_kind"][0]["instructions"]);
+}
+
 TEST_P(Traces, AreFiltered) {
   EXPECT_EQ(record("t.rtr", "timer").status, 0);
   const auto halts = retrap({"dump", "t.rtr", "--json", "--filter", "kind=halt,vcpu=0"});
