@@ -37,10 +37,24 @@ Result<std::uint64_t> last_known(const traces::Reader& trace) {
   }
 }
 
+/// How many exits there were before each input.
+std::vector<std::uint64_t> exits_before_inputs(const traces::Reader& trace) {
+  std::vector<std::uint64_t> before(trace.inputs().size());
+  std::uint64_t exits = trace.end() ? trace.end()->exits : 0;
+  std::size_t input = before.size();
+  const auto& blocks = trace.blocks();
+  for (std::size_t block = blocks.size(); block-- > 0;) {
+    if (blocks[block].frame.layer == traces::Layer::Exits) exits = blocks[block].frame.first;
+    while (input > 0 && trace.block_of_input(input - 1) == block) before[--input] = exits;
+  }
+  return before;
+}
+
 /// Whether a run that ended so is at the place of an input.
 bool is_as(InputRecord::When when, StopReason reason) {
   switch (when) {
-    case InputRecord::When::Stopped: return reason == StopReason::BudgetSpent;
+    case InputRecord::When::Stopped:
+      return reason == StopReason::BudgetSpent || reason == StopReason::Interrupted;
     case InputRecord::When::Resting: return reason == StopReason::Deadlocked;
     case InputRecord::When::Same:    return true;
     case InputRecord::When::Ended:
@@ -55,24 +69,25 @@ bool is_as(InputRecord::When when, StopReason reason) {
 /// Stops the machine at a virtual time.
 class Replayer::TimeAlarm final : public AlarmSink {
  public:
-  TimeAlarm(Replayer& replayer, const Until& until)
-      : replayer_(replayer), clock_(replayer.machine_.clock()), id_(clock_.add_alarm(this)) {
-    if (const auto* time = std::get_if<UntilTime>(&until)) clock_.set_alarm(id_, time->ns);
+  /// `stopped` becomes true then; may be null.
+  TimeAlarm(Machine& machine, std::uint64_t ns, bool* stopped)
+      : machine_(machine), stopped_(stopped), id_(machine.clock().add_alarm(this)) {
+    machine_.clock().set_alarm(id_, ns);
   }
   TimeAlarm(const TimeAlarm&) = delete;
   TimeAlarm& operator=(const TimeAlarm&) = delete;
-  ~TimeAlarm() override { clock_.remove_alarm(id_); }
+  ~TimeAlarm() override { machine_.clock().remove_alarm(id_); }
 
   void on_alarm(std::uint64_t now_ns) override {
     (void)now_ns;
-    replayer_.stopped_ = true;
-    replayer_.machine_.request_stop();
+    if (stopped_ != nullptr) *stopped_ = true;
+    machine_.request_stop();
   }
   [[nodiscard]] bool is_observer() const override { return true; }
 
  private:
-  Replayer& replayer_;
-  Clock& clock_;
+  Machine& machine_;
+  bool* stopped_;  ///< may be null; outlives this
   Clock::AlarmId id_;
 };
 
@@ -80,7 +95,8 @@ Replayer::Replayer(Machine& machine, const traces::Reader& trace)
     : machine_(machine),
       trace_(trace),
       cursor_(trace),
-      compares_events_(trace.header().detail != traces::Detail::Inputs) {}
+      compares_events_(trace.header().detail != traces::Detail::Inputs),
+      exits_before_(exits_before_inputs(trace)) {}
 
 Replayer::~Replayer() {
   machine_.set_observer(nullptr);
@@ -129,6 +145,7 @@ void Replayer::on_exit(const ExitEvent& event) {
   compare(traces::record_of(event, machine_.clock().idle_ns()));
   check_until(event);
   ++exits_;
+  if (exits_ == last_exit_) machine_.request_stop();
 }
 
 void Replayer::on_answer(const AnswerEvent& event) {
@@ -238,11 +255,31 @@ RunReport Replayer::advance_to(std::uint64_t retired) {
   return report;
 }
 
+void Replayer::catch_up(std::uint64_t exits, std::uint64_t idle_ns) {
+  Clock& clock = machine_.clock();
+  const std::uint64_t retired = clock.retired();
+  const auto may_go_on = [&] {
+    return !is_over() && last_.reason == StopReason::BudgetSpent && clock.retired() == retired &&
+           retired != kNever;
+  };
+  if (may_go_on() && compares_events_ && exits_ < exits) {
+    last_exit_ = exits;
+    (void)advance_to(retired + 1);
+    last_exit_ = kNever;
+  }
+  if (may_go_on() && clock.idle_ns() < idle_ns) {
+    const TimeAlarm alarm(machine_, clock.now_ns() + (idle_ns - clock.idle_ns()), nullptr);
+    (void)advance_to(retired + 1);
+  }
+}
+
 bool Replayer::reaches(const InputRecord& input) {
   // Where everything waited, one instruction more than there was finds it waiting again.
   using When = InputRecord::When;
   const bool by_count = input.when == When::Stopped || input.retired == kNever;
-  const RunReport report = advance_to(by_count ? input.retired : input.retired + 1);
+  (void)advance_to(by_count ? input.retired : input.retired + 1);
+  if (input.when == When::Stopped) catch_up(exits_before_[input_], 0);
+  const RunReport& report = last_;
   if (is_over()) return false;
   if (report.instructions == input.retired && is_as(input.when, report.reason)) return true;
   constexpr std::array<std::string_view, 4> kWhen = {"stopped", "deadlocked", "as before", "ended"};
@@ -277,7 +314,11 @@ void Replayer::replay_input(const InputRecord& input) {
 void Replayer::check_end() {
   const EndRecord& end = *trace_.end();
   const auto recorded = static_cast<StopReason>(end.reason);
-  if (static_cast<std::uint8_t>(last_.reason) != end.reason || last_.instructions != end.retired) {
+  const bool is_alike =
+      static_cast<std::uint8_t>(last_.reason) == end.reason ||
+      (recorded == StopReason::Interrupted &&
+       (last_.reason == StopReason::BudgetSpent || last_.reason == StopReason::Deadlocked));
+  if (!is_alike || last_.instructions != end.retired) {
     return differ("end", fmt::format("{} at instruction {}", to_string(recorded), end.retired),
                   fmt::format("{} at instruction {}", to_string(last_.reason), last_.instructions));
   }
@@ -301,9 +342,11 @@ void Replayer::replay_end() {
     if (!last) error_ = last.error();
     return;
   }
-  const bool by_count =
-      end->reason == static_cast<std::uint8_t>(StopReason::BudgetSpent) || end->retired == kNever;
+  const auto reason = static_cast<StopReason>(end->reason);
+  const bool by_count = reason == StopReason::BudgetSpent || reason == StopReason::Interrupted ||
+                        end->retired == kNever;
   (void)advance_to(by_count ? end->retired : end->retired + 1);
+  if (reason == StopReason::Interrupted) catch_up(end->exits, end->idle_ns);
   if (!is_over()) check_end();
 }
 
@@ -314,7 +357,8 @@ Result<ReplayReport> Replayer::run(const Until& until) {
                        std::holds_alternative<UntilKind>(until);
   machine_.set_observer(this, listens ? Machine::Listen::Everything : Machine::Listen::Inputs);
   {
-    const TimeAlarm alarm(*this, until);
+    const auto* time = std::get_if<UntilTime>(&until);
+    const TimeAlarm alarm(machine_, time == nullptr ? kNever : time->ns, &stopped_);
     while (!is_over() && input_ < trace_.inputs().size()) {
       const InputRecord& input = trace_.inputs()[input_];
       replay_input(input);

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "sim/input.h"
 #include "sim/machine.h"
@@ -109,6 +110,9 @@ class Replayer final : public MachineObserver, private DeviceRecord {
   [[nodiscard]] bool reaches(const traces::InputRecord& input);
   void replay_input(const traces::InputRecord& input);
   void replay_end();
+  /// Whoever interrupts a machine may do so behind an exit, or at rest: where fewer exits or less
+  /// idle time than that were seen at this instruction count, goes on to them.
+  void catch_up(std::uint64_t exits, std::uint64_t idle_ns);
   [[nodiscard]] bool is_at(std::uint64_t pc);
   /// `where` may be null: vm and vcpu are not known.
   void differ(std::string field, std::string recorded, std::string seen,
@@ -132,8 +136,10 @@ class Replayer final : public MachineObserver, private DeviceRecord {
   std::uint64_t events_ = 0;
   std::uint64_t digests_ = 0;
   std::uint64_t exits_ = 0;
-  std::size_t input_ = 0;   ///< the next one
-  std::size_t digest_ = 0;  ///< the next one
+  std::uint64_t last_exit_ = kNever;         ///< behind so many exits the machine stops
+  std::vector<std::uint64_t> exits_before_;  ///< each input
+  std::size_t input_ = 0;                    ///< the next one
+  std::size_t digest_ = 0;                   ///< the next one
   traces::DigestState recorded_parts_;
   RunReport last_;
 };

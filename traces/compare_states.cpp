@@ -186,16 +186,17 @@ std::optional<StateDifference> compare_digests(Comparison& result, const Sides& 
     if (b[j].retired == at) right.apply(b[j++]);
     if (!both) continue;
     const std::uint64_t before = parts.pairs();
-    found = parts.compare(at, left, right);
+    const bool equal = a[i - 1].root == b[j - 1].root;
+    if (!equal) found = parts.compare(at, left, right);
     if (found) {
       found->left_block = sides.left.block_of_digest(i - 1);
       found->right_block = sides.right.block_of_digest(j - 1);
-    } else if (parts.pairs() != before) {
+    } else if (equal || parts.pairs() != before) {
       ++result.equal_digests;
     }
   }
   parts.note(result);
-  if (!a.empty() && !b.empty() && parts.pairs() == 0) {
+  if (!a.empty() && !b.empty() && !found && result.equal_digests == 0) {
     result.notes.emplace_back(
         "no digest of one is at the instruction count of one of the other: no state is compared");
   }
