@@ -401,6 +401,10 @@ void Machine::request_stop() {
   state_->scheduler.request_stop();
 }
 
+void Machine::set_stop_flag(const std::atomic<bool>* flag) {
+  state_->scheduler.set_stop_flag(flag);
+}
+
 std::uint64_t Machine::digest() const {
   Digest digest;
   digest.add(state_->clock.retired());

@@ -1,6 +1,7 @@
 // A simulated machine: host memory, virtual clock, scheduler, and the VMs on it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -126,6 +127,9 @@ class Machine final : public Hal {
 
   /// From an observer or an alarm: run() returns (Interrupted) before the guest's next instruction.
   void request_stop();
+  /// For signal handlers and other threads: run() returns (Interrupted) soon after `*flag` became
+  /// true, between two instructions. Null for none; outlives the machine, or this call with null.
+  void set_stop_flag(const std::atomic<bool>* flag);
 
   /// Registers, RAM, devices, interrupt state, console of all VMs, and the clock.
   [[nodiscard]] std::uint64_t digest() const;

@@ -69,25 +69,27 @@ bool is_as(InputRecord::When when, StopReason reason) {
 /// Stops the machine at a virtual time.
 class Replayer::TimeAlarm final : public AlarmSink {
  public:
-  /// `stopped` becomes true then; may be null.
-  TimeAlarm(Machine& machine, std::uint64_t ns, bool* stopped)
-      : machine_(machine), stopped_(stopped), id_(machine.clock().add_alarm(this)) {
-    machine_.clock().set_alarm(id_, ns);
+  /// The replay has come to its end then, where `is_end`.
+  TimeAlarm(Replayer& replayer, std::uint64_t ns, bool is_end)
+      : replayer_(replayer), is_end_(is_end), id_(clock().add_alarm(this)) {
+    clock().set_alarm(id_, ns);
   }
   TimeAlarm(const TimeAlarm&) = delete;
   TimeAlarm& operator=(const TimeAlarm&) = delete;
-  ~TimeAlarm() override { machine_.clock().remove_alarm(id_); }
+  ~TimeAlarm() override { clock().remove_alarm(id_); }
 
   void on_alarm(std::uint64_t now_ns) override {
     (void)now_ns;
-    if (stopped_ != nullptr) *stopped_ = true;
-    machine_.request_stop();
+    replayer_.stopped_ = replayer_.stopped_ || is_end_;
+    replayer_.stop();
   }
   [[nodiscard]] bool is_observer() const override { return true; }
 
  private:
-  Machine& machine_;
-  bool* stopped_;  ///< may be null; outlives this
+  [[nodiscard]] Clock& clock() { return replayer_.machine_.clock(); }
+
+  Replayer& replayer_;
+  bool is_end_;
   Clock::AlarmId id_;
 };
 
@@ -102,10 +104,15 @@ Replayer::~Replayer() {
   machine_.set_observer(nullptr);
 }
 
+void Replayer::stop() {
+  stops_by_itself_ = true;
+  machine_.request_stop();
+}
+
 void Replayer::diverge(traces::Divergence divergence) {
   if (diverged_) return;
   diverged_ = std::move(divergence);
-  machine_.request_stop();
+  stop();
 }
 
 void Replayer::compare(const Event& seen) {
@@ -114,7 +121,7 @@ void Replayer::compare(const Event& seen) {
   if (error_) return;
   if (!more && !trace_.end()) {
     exhausted_ = true;
-    machine_.request_stop();
+    stop();
     return;
   }
   const std::uint64_t exit = cursor_.exits() == 0 ? 0 : cursor_.exits() - 1;
@@ -135,7 +142,7 @@ bool Replayer::fetch() {
   const auto more = cursor_.next(head_);
   if (!more) {
     error_ = more.error();
-    machine_.request_stop();
+    stop();
   }
   has_head_ = more && *more;
   return has_head_;
@@ -145,7 +152,7 @@ void Replayer::on_exit(const ExitEvent& event) {
   compare(traces::record_of(event, machine_.clock().idle_ns()));
   check_until(event);
   ++exits_;
-  if (exits_ == last_exit_) machine_.request_stop();
+  if (exits_ == last_exit_) stop();
 }
 
 void Replayer::on_answer(const AnswerEvent& event) {
@@ -168,7 +175,7 @@ void Replayer::check_until(const ExitEvent& event) {
                     (kind != nullptr && kind->kind == event.reason.index());
   if (!here || stopped_) return;
   stopped_ = true;
-  machine_.request_stop();
+  stop();
 }
 
 void Replayer::differ(std::string field, std::string recorded, std::string seen,
@@ -240,6 +247,7 @@ RunReport Replayer::advance_to(std::uint64_t retired) {
   const bool stops = until != nullptr && until->retired <= retired;
   const std::uint64_t to = stops ? until->retired : retired;
   const std::uint64_t now = machine_.clock().retired();
+  stops_by_itself_ = false;
   RunReport report{.reason = StopReason::BudgetSpent,
                    .detail = {},
                    .instructions = now,
@@ -251,6 +259,7 @@ RunReport Replayer::advance_to(std::uint64_t retired) {
     report = run_in_intervals(machine_, to - now, interval, [this] { check_digest(); });
   }
   if (stops && machine_.clock().retired() >= to) stopped_ = true;
+  if (report.reason == StopReason::Interrupted && !stops_by_itself_) stopped_ = true;
   last_ = report;
   return report;
 }
@@ -268,7 +277,7 @@ void Replayer::catch_up(std::uint64_t exits, std::uint64_t idle_ns) {
     last_exit_ = kNever;
   }
   if (may_go_on() && clock.idle_ns() < idle_ns) {
-    const TimeAlarm alarm(machine_, clock.now_ns() + (idle_ns - clock.idle_ns()), nullptr);
+    const TimeAlarm alarm(*this, clock.now_ns() + (idle_ns - clock.idle_ns()), /*is_end=*/false);
     (void)advance_to(retired + 1);
   }
 }
@@ -358,7 +367,7 @@ Result<ReplayReport> Replayer::run(const Until& until) {
   machine_.set_observer(this, listens ? Machine::Listen::Everything : Machine::Listen::Inputs);
   {
     const auto* time = std::get_if<UntilTime>(&until);
-    const TimeAlarm alarm(machine_, time == nullptr ? kNever : time->ns, &stopped_);
+    const TimeAlarm alarm(*this, time == nullptr ? kNever : time->ns, /*is_end=*/true);
     while (!is_over() && input_ < trace_.inputs().size()) {
       const InputRecord& input = trace_.inputs()[input_];
       replay_input(input);

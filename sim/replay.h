@@ -47,7 +47,7 @@ using Until =
 struct ReplayReport {
   enum class Outcome : std::uint8_t {
     Identical,  ///< to the end of the trace
-    Stopped,    ///< where it was told to stop; identical so far
+    Stopped,    ///< where it was told to stop, or interrupted; identical so far
     Diverged,
   };
   Outcome outcome = Outcome::Identical;
@@ -96,6 +96,8 @@ class Replayer final : public MachineObserver, private DeviceRecord {
   void apply_device_lines();
   [[nodiscard]] bool is_compared(traces::Part part) const;
   void compare(const traces::Event& seen);
+  /// The machine, and not because somebody else wants it.
+  void stop();
   void diverge(traces::Divergence divergence);
   /// The digests recorded at this instruction count, or null. Counts only grow.
   [[nodiscard]] const traces::DigestRecord* recorded_digest(std::uint64_t retired);
@@ -132,6 +134,7 @@ class Replayer final : public MachineObserver, private DeviceRecord {
   bool exhausted_ = false;  ///< no more events in a trace that was cut off
   std::optional<traces::Divergence> diverged_;
   bool stopped_ = false;
+  bool stops_by_itself_ = false;
   std::optional<Error> error_;
   std::uint64_t events_ = 0;
   std::uint64_t digests_ = 0;

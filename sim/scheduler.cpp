@@ -32,13 +32,16 @@ Scheduler::Stop Scheduler::run(std::uint64_t limit) {
   for (;;) {
     if (hypervisor_.live_vms() < live || live == 0) return Stop::GuestEnded;
     if (clock_.retired() >= limit) return Stop::BudgetSpent;
+    if (stop_flag_ != nullptr && *stop_flag_) return Stop::Requested;
     if (!turn_ && !begin_turn()) return Stop::Deadlocked;
     if (stop_requested_) {
       stop_requested_ = false;
       return Stop::Requested;
     }
-    const std::uint64_t forced =
-        options_.slice == 0 ? kNever : saturating_add(clock_.retired(), options_.slice);
+    const std::uint64_t slice = stop_flag_ == nullptr ? options_.slice
+                                : options_.slice == 0 ? kLook
+                                                      : std::min(kLook, options_.slice);
+    const std::uint64_t forced = slice == 0 ? kNever : saturating_add(clock_.retired(), slice);
     clock_.set_slice_end(std::min({turn_->end, limit, forced}));
     const AfterExit after = hypervisor_.run(turn_->place);
     const bool over = clock_.retired() >= turn_->end;

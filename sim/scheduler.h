@@ -1,6 +1,7 @@
 // Who runs next, and for how long: a function of the seed and of what the guests do.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -31,6 +32,8 @@ class Scheduler {
 
   /// 100 us of virtual time: long enough to pay for the switch.
   static constexpr std::uint64_t kMeanTurn = 100'000;
+  /// Milliseconds of a guest that computes, a second of one that does nothing but exit.
+  static constexpr std::uint64_t kLook = 1'000'000;
 
   struct Options {
     std::uint64_t seed = 1;
@@ -54,6 +57,10 @@ class Scheduler {
   void reseed(std::uint64_t seed) { prng_ = Prng(seed); }
 
   [[nodiscard]] const PhysCpus& phys_cpus() const { return cpus_; }
+
+  /// Where `*flag` is true, run() returns Requested before it goes on; it looks every kLook
+  /// instructions. Null for none; outlives its registration.
+  void set_stop_flag(const std::atomic<bool>* flag) { stop_flag_ = flag; }
 
   /// While run() is at work: the vCPU comes back before its next instruction, and run() returns.
   void request_stop() {
@@ -83,6 +90,7 @@ class Scheduler {
   bool fresh_ = true;  ///< no turn yet: `last_` means nothing
   std::optional<Turn> turn_;
   bool stop_requested_ = false;
+  const std::atomic<bool>* stop_flag_ = nullptr;  ///< may be null
 };
 
 }  // namespace retrap

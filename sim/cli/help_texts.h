@@ -11,7 +11,8 @@ inline constexpr std::string_view kRunExample = R"(Examples:
 
 The guest's console is standard output, all else is standard error.
 Exit status: 0 the guest powered off, 1 a file or the host is at fault, 2 the command line is,
-4 the guest failed (crash, hang, reset), 5 --max-instructions is spent.)";
+4 the guest failed (crash, hang, reset), 5 --max-instructions is spent, 130 and 143 SIGINT or
+SIGTERM stopped it.)";
 
 inline constexpr std::string_view kRecordExample = R"(Examples:
   retrap record -o boot.rtr --kernel Image --initrd initrd.gz
@@ -26,7 +27,8 @@ inline constexpr std::string_view kReplayExample = R"(Examples:
 
 --until EXIT (its number), insn=N, pc=A, time=NS or first(KIND). With --seed or --then run the
 guest goes on by itself from there. Exit status: 0 identical, 1 a file is at fault, 2 the command
-line is, 3 the run differs from the recorded one; with --then run as retrap run.)";
+line is, 3 the run differs from the recorded one, 130 and 143 SIGINT or SIGTERM stopped it; with
+--then run as retrap run.)";
 
 inline constexpr std::string_view kDiffExample = R"(Example:
   retrap diff good.rtr bad.rtr --ignore pc,retired

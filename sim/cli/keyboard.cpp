@@ -6,7 +6,10 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <utility>
+
+#include "sim/cli/interruption.h"
 
 namespace retrap::cli {
 
@@ -14,24 +17,42 @@ struct Keyboard::Saved {
   termios modes{};
 };
 
+namespace {
+
+/// What a signal handler gives back; null where nothing was changed.
+std::atomic<const termios*> before = nullptr;
+
+}  // namespace
+
 Keyboard::Keyboard() {
   auto saved = std::make_unique<Saved>();
   if (isatty(STDIN_FILENO) != 1 || tcgetattr(STDIN_FILENO, &saved->modes) != 0) return;
   termios raw = saved->modes;
   cfmakeraw(&raw);
   raw.c_oflag = saved->modes.c_oflag;
-  if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0) saved_ = std::move(saved);
+  if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) != 0) return;
+  saved_ = std::move(saved);
+  before = &saved_->modes;
 }
 
 Keyboard::~Keyboard() {
-  if (saved_ == nullptr) return;
-  (void)tcsetattr(STDIN_FILENO, TCSANOW, &saved_->modes);
+  restore_terminal();
+  before = nullptr;
+}
+
+void Keyboard::restore_terminal() {
+  const termios* const modes = before;
+  if (modes == nullptr) return;
+  (void)tcsetattr(STDIN_FILENO, TCSANOW, modes);
 }
 
 std::string Keyboard::read(std::chrono::milliseconds most) {
   if (over_) return {};
-  pollfd input{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
-  if (poll(&input, 1, static_cast<int>(most.count())) <= 0) return {};
+  std::array<pollfd, 2> sources = {
+      pollfd{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0},
+      pollfd{.fd = Interruption::descriptor(), .events = POLLIN, .revents = 0}};
+  if (poll(sources.data(), sources.size(), static_cast<int>(most.count())) <= 0) return {};
+  if (sources[0].revents == 0) return {};
   std::array<char, 256> bytes{};
   const ssize_t got = ::read(STDIN_FILENO, bytes.data(), bytes.size());
   if (got <= 0) {

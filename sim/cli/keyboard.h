@@ -16,8 +16,11 @@ class Keyboard {
   Keyboard& operator=(const Keyboard&) = delete;
 
   /// What has been typed; waits for it at most so long (negative: for ever). Empty at the end of
-  /// the input too.
+  /// the input too, and when an Interruption comes.
   [[nodiscard]] std::string read(std::chrono::milliseconds most);
+
+  /// For signal handlers: the terminal's modes as they were before there was a Keyboard.
+  static void restore_terminal();
 
   [[nodiscard]] bool is_over() const { return over_; }
   /// Ctrl-] was typed at a terminal.

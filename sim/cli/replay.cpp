@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "sim/cli/commands.h"
+#include "sim/cli/interruption.h"
 #include "sim/cli/report.h"
 #include "sim/cli/session.h"
 #include "sim/cli/terminal.h"
@@ -138,6 +139,9 @@ Status go_on(Machine& machine, const ReplayOptions& options, std::unique_ptr<Dev
                        report.detail.empty() ? "" : ": ", report.detail, report.instructions,
                        digest_text(machine.digest())));
   if (report.reason == StopReason::PoweredOff) return Status::Ok;
+  if (report.reason == StopReason::Interrupted) {
+    return Interruption::status().value_or(Status::BudgetSpent);
+  }
   return report.reason == StopReason::BudgetSpent ? Status::BudgetSpent : Status::GuestFailed;
 }
 
@@ -152,6 +156,10 @@ Status conclude(Machine& machine, const traces::Reader& trace, const ReplayRepor
       }
       break;
     case ReplayReport::Outcome::Stopped:
+      if (const auto status = Interruption::status()) {
+        complain(fmt::format("interrupted; identical so far: {}", compared(report)));
+        return *status;
+      }
       complain(fmt::format("stopped there: identical so far: {}", compared(report)));
       for (std::size_t i = 0; i < machine.vm_num(); ++i) {
         const Vm& vm = machine.vm(i);
@@ -210,6 +218,8 @@ Status replay(const ReplayOptions& options) {
     complain(machine.error().message);
     return Status::Failure;
   }
+  const Interruption interruption;
+  (*machine)->set_stop_flag(Interruption::flag());
   Result<ReplayReport> report = ReplayReport{};
   {
     Replayer replayer(**machine, *trace);

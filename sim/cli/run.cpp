@@ -6,6 +6,7 @@
 
 #include "sim/cli/commands.h"
 #include "sim/cli/guest.h"
+#include "sim/cli/interruption.h"
 #include "sim/cli/report.h"
 #include "sim/cli/session.h"
 #include "sim/cli/terminal.h"
@@ -42,7 +43,7 @@ RunReport run_to_the_end(Session& machine, std::uint64_t max_instructions) {
 Status status_of(StopReason reason) {
   switch (reason) {
     case StopReason::PoweredOff:  return Status::Ok;
-    case StopReason::Interrupted:
+    case StopReason::Interrupted: return Interruption::status().value_or(Status::BudgetSpent);
     case StopReason::BudgetSpent: return Status::BudgetSpent;
     case StopReason::Crashed:
     case StopReason::Deadlocked:
@@ -87,6 +88,8 @@ Status run(const RunOptions& options) {
   Machine* const machine = &session->machine();
   ExitStatistics statistics;
   if (options.stat) machine->add_listener(statistics);
+  const Interruption interruption;
+  machine->set_stop_flag(Interruption::flag());
   const auto start = std::chrono::steady_clock::now();
   const RunReport report = run_to_the_end(*session, options.max_instructions.value_or(kNever));
   const auto recorded = session->finish(report);
