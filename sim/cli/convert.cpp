@@ -2,6 +2,7 @@
 #include "sim/cli/convert.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "sim/cli/terminal.h"
 #include "vmm/ids.h"
@@ -69,8 +70,35 @@ Command converted_run(const Written& written, bool needs_output) {
   if (written.config && written.vcpus) {
     add("--vcpus does not go with CONFIG.toml; change base.cpu_num in that file");
   }
+  if (run.output && written.digest_every && run.detail != traces::Detail::Full) {
+    add("--digest-every: digests are for --record full only; add that, or leave it out");
+  }
   if (!problems.empty()) return wrong(problems);
   return run;
+}
+
+/// What would be passed over in silence.
+void check_together(const WrittenLook& replay, Converter& converter) {
+  if (replay.unplug && !replay.then) {
+    converter.say("--unplug", *replay.unplug, "goes with --until WHERE --then run");
+  }
+  if (replay.max_instructions && !replay.then) {
+    converter.say("--max-instructions", *replay.max_instructions,
+                  "goes with --until WHERE --then run");
+  }
+  if (replay.guest_only && (replay.exits_only || replay.then)) {
+    converter.say("--guest-only", "does not go with --exits-only or --then; leave one out");
+  }
+  if (!replay.exits_only) return;
+  const std::pair<const Text*, std::string_view> of_a_guest[] = {
+      {&replay.until, "--until"},   {&replay.then, "--then"}, {&replay.kernel, "--kernel"},
+      {&replay.initrd, "--initrd"}, {&replay.seed, "--seed"}, {&replay.unplug, "--unplug"},
+      {&replay.slice, "--slice"},
+  };
+  for (const auto& [text, option] : of_a_guest) {
+    if (!*text) continue;
+    converter.say(option, "does not go with --exits-only, where no guest runs; leave one out");
+  }
 }
 
 Command converted_replay(const WrittenLook& written) {
@@ -79,6 +107,7 @@ Command converted_replay(const WrittenLook& written) {
   replay.trace = trace_of(converter, written.trace, "replay");
   replay.up_to_damage = written.up_to_damage;
   converter.convert(written.until, "--until", replay.until, parse_until);
+  replay.until_text = written.until.value_or("");
   converter.file(written.kernel, "--kernel", replay.kernel);
   converter.file(written.initrd, "--initrd", replay.initrd);
   std::uint64_t seed = 0;
@@ -92,14 +121,9 @@ Command converted_replay(const WrittenLook& written) {
   }
   replay.goes_on = written.then.has_value();
   replay.unplug = written.unplug;
-  if (written.unplug && !written.then) {
-    converter.say("--unplug", *written.unplug, "goes with --until WHERE --then run");
-  }
   replay.exits_only = written.exits_only;
   replay.guest_only = written.guest_only;
-  if (written.guest_only && (written.exits_only || written.then)) {
-    converter.say("--guest-only", "", "does not go with --exits-only or --then; leave one out");
-  }
+  check_together(written, converter);
   if (!converter.problems().empty()) return wrong(converter.problems());
   return replay;
 }
@@ -134,6 +158,9 @@ Command converted_look(const WrittenLook& written, LookOptions::What what,
   std::uint64_t to = kAny;
   converter.convert(written.from, "--from", from, number(0, kAny));
   converter.convert(written.to, "--to", to, number(0, kAny));
+  if (from > to) {
+    converter.say("--from", *written.from, fmt::format("is behind --to {}; swap them", to));
+  }
   look.filter.set_range(from, to);
   look.other = written.other;
   if (what == LookOptions::What::ExportPerfetto) {

@@ -63,6 +63,10 @@ class Converter {
                              problem);
   }
 
+  void say(std::string_view option, std::string_view problem) {
+    problems_ += fmt::format("{}{} {}", problems_.empty() ? "" : "\n", option, problem);
+  }
+
   [[nodiscard]] const std::string& problems() const { return problems_; }
 
  private:

@@ -44,6 +44,7 @@ struct RunOptions {
 struct ReplayOptions {
   std::string trace;
   Until until;
+  std::string until_text;   ///< as it was written
   bool goes_on = false;     ///< --then run
   bool exits_only = false;  ///< the monitor alone, fed the recorded exits
   bool guest_only = false;  ///< the guest alone, fed the recorded answers

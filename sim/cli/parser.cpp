@@ -281,6 +281,11 @@ Command parse_command_line(int argc, const char* const* argv) {
     const auto extras = app->remaining();
     if (!extras.empty()) return wrong(not_understood(*app, extras));
   }
+  if (const auto given = root.get_subcommands(); !given.empty() && (version || json)) {
+    const std::string name = given.front()->get_name();
+    if (version) return wrong(fmt::format("--version: goes alone; leave out {}", name));
+    return wrong(fmt::format("--json: goes behind {}, or with --version", name));
+  }
   if (version) return VersionOptions{json};
   if (run.parsed()) return converted_run(written, /*needs_output=*/false);
   if (record.parsed()) return converted_run(written, /*needs_output=*/true);

@@ -150,10 +150,15 @@ Status conclude(Machine& machine, const traces::Reader& trace, const ReplayRepor
   if (!trace.missing().empty()) complain(trace.missing());
   switch (report.outcome) {
     case ReplayReport::Outcome::Identical:
-      complain(fmt::format("identical: {}", compared(report)));
-      if (!std::holds_alternative<std::monostate>(options.until)) {
-        complain("the trace ended before it came to what --until names");
+      if (!options.until_text.empty()) {
+        complain(
+            fmt::format("never reached: {}; the trace ends at exit {}, instruction {}; "
+                        "identical so far: {}",
+                        printable(options.until_text), report.exits == 0 ? 0 : report.exits - 1,
+                        report.run.instructions, compared(report)));
+        return Status::NeverReached;
       }
+      complain(fmt::format("identical: {}", compared(report)));
       break;
     case ReplayReport::Outcome::Stopped:
       if (const auto status = Interruption::status()) {

@@ -11,6 +11,7 @@ enum class Status : int {
   Diverged = 3,       ///< two runs that must be equal are not
   GuestFailed = 4,    ///< the guest crashed, hangs for ever, or asked for a reset
   BudgetSpent = 5,    ///< --max-instructions was reached
+  NeverReached = 6,   ///< the trace ends before the place of --until
   Interrupted = 130,  ///< SIGINT came: 128 and its number, as in a shell
   Terminated = 143,   ///< SIGTERM came
 };

@@ -59,12 +59,9 @@ INSTANTIATE_TEST_SUITE_P(All, Traces, ::testing::ValuesIn(kAllArchs),
 TEST_P(Traces, ReplayIdenticallyWithWhateverTheyHold) {
   for (const std::string detail : {"inputs", "exits", "full"}) {
     SCOPED_TRACE(detail);
-    const auto recorded =
-        record("t.rtr", "smp", {"--vcpus", "2", "--record", detail, "--digest-every", "100000"});
-    const bool full = detail == "full";
-    if (!full) {
-      EXPECT_EQ(record("t.rtr", "smp", {"--vcpus", "2", "--record", detail}).status, 0);
-    }
+    std::vector<std::string> more = {"--vcpus", "2", "--record", detail};
+    if (detail == "full") more.insert(more.end(), {"--digest-every", "100000"});
+    const auto recorded = record("t.rtr", "smp", more);
     const auto replayed = retrap({"replay", "t.rtr"});
 
     EXPECT_EQ(recorded.status, 0) << recorded.err;
@@ -140,6 +137,22 @@ TEST_P(Traces, StopWhereTheyAreTold) {
   EXPECT_THAT(at_time.err, HasSubstr("stopped there"));
   EXPECT_THAT(at_halt.err, HasSubstr("stopped there"));
   EXPECT_THAT(at_halt.err, HasSubstr("retrap: vm 1 vcpu 0 at pc 0x"));
+}
+
+TEST_P(Traces, SayWhichPlaceIsNeverReached) {
+  EXPECT_EQ(record("t.rtr", "hello").status, 0);
+  const auto last = traces::Reader::open(path("t.rtr"))->end()->exits - 1;
+  for (const std::string where :
+       {"99999", "insn=99999999", "pc=0x3", "time=999999999999", "first(fail-entry)"}) {
+    for (const std::vector<std::string>& then : {std::vector<std::string>{}, {"--then", "run"}}) {
+      std::vector<std::string> arguments = {"replay", "t.rtr", "--until", where};
+      arguments.insert(arguments.end(), then.begin(), then.end());
+      const auto replayed = retrap(arguments);
+      EXPECT_EQ(replayed.status, 6) << replayed.err;
+      EXPECT_THAT(replayed.err, StartsWith("retrap: never reached: " + where +
+                                           "; the trace ends at exit " + std::to_string(last)));
+    }
+  }
 }
 
 TEST_P(Traces, StopBeforeAnInstruction) {
@@ -450,6 +463,33 @@ TEST(TraceCommands, RefuseWhatTheyDoNotUnderstand) {
       {{"replay", "a", "--then", "stop"}, "--then stop: is not offered; write --then run"},
       {{"replay", "a", "--unplug", "pl011"}, "--unplug pl011: goes with --until WHERE --then run"},
       {{"replay", "a", "--guest-only", "--then", "run"}, "does not go with --exits-only or --then"},
+      {{"replay", "a", "--max-instructions", "5"},
+       "--max-instructions 5: goes with --until WHERE --then run"},
+      {{"replay", "a", "--guest-only", "--exits-only"}, "--guest-only does not go with"},
+      {{"replay", "a", "--exits-only", "--until", "5"}, "--until does not go with --exits-only"},
+      {{"replay", "a", "--exits-only", "--then", "run"}, "--then does not go with --exits-only"},
+      {{"replay", "a", "--exits-only", "--kernel", "k"}, "--kernel does not go with --exits-only"},
+      {{"replay", "a", "--exits-only", "--initrd", "k"}, "--initrd does not go with --exits-only"},
+      {{"replay", "a", "--exits-only", "--seed", "5"}, "--seed does not go with --exits-only"},
+      {{"replay", "a", "--exits-only", "--slice", "5"}, "--slice does not go with --exits-only"},
+      {{"replay", "a", "--exits-only", "--unplug", "x", "--then", "run"},
+       "--unplug does not go with --exits-only"},
+      {{"run", "--kernel", "k", "--with-images"}, "need a trace; add -o TRACE"},
+      {{"run", "--kernel", "k", "--digest-every", "5"}, "need a trace; add -o TRACE"},
+      {{"record", "--kernel", "k", "-o", "t", "--digest-every", "5"},
+       "--digest-every: digests are for --record full only"},
+      {{"record", "--kernel", "k", "-o", "t", "--record", "inputs", "--digest-every", "5"},
+       "--digest-every: digests are for --record full only"},
+      {{"dump", "a", "--from", "5", "--to", "4"}, "--from 5: is behind --to 4; swap them"},
+      {{"export", "a", "--format", "perfetto", "--elf", "b"}, "--elf b: is for --format lcov only"},
+      {{"report", "a", "-o", "b", "--from", "5"}, "--from: no such option"},
+      {{"report", "a", "-o", "b", "--filter", "kind=halt"}, "--filter: no such option"},
+      {{"export", "a", "--format", "csv", "--json"}, "--json: no such option"},
+      {{"dump", "a", "--top", "5"}, "--top: no such option"},
+      {{"stat", "a", "--format", "csv"}, "--format: no such option"},
+      {{"diff", "a", "b", "-o", "c"}, "-o: no such option here"},
+      {{"--json", "stat", "a"}, "--json: goes behind stat, or with --version"},
+      {{"--version", "demo"}, "--version: goes alone; leave out demo"},
       {{"dump", "a", "--filter", "kind=x"}, "'x' is no kind; use one of hypercall"},
       {{"dump", "a", "--filter", "foo=1"}, "'foo' is nothing to filter by; use kind, vm"},
       {{"dump", "a", "--filter", "pc=zz"}, "'pc=zz' has no number; write pc=42"},
