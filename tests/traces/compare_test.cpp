@@ -5,6 +5,7 @@
 #include "tests/support/matchers.h"
 #include "tests/traces/sample.h"
 #include "traces/compare.h"
+#include "traces/digests.h"
 
 namespace retrap::traces::test {
 namespace {
@@ -36,8 +37,17 @@ InputRecord typed(std::uint64_t retired, const std::string& text) {
   return {retired, InputRecord::When::Stopped, VmId{1}, ConsoleInput{text}};
 }
 
+/// All the parts there are; a part never goes.
+DigestRecord state(std::uint64_t retired, std::vector<PartDigest> parts) {
+  return DigestState().change_to(retired, std::move(parts));
+}
+
+PartDigest part_of(VmId vm, Part part, std::uint64_t digest) {
+  return {.vm = vm, .part = part, .digest = digest};
+}
+
 DigestRecord memory(std::uint64_t retired, std::uint64_t digest) {
-  return {retired, {{VmId{1}, Part::Memory, {}, digest}}};
+  return state(retired, {part_of(VmId{1}, Part::Memory, digest)});
 }
 
 Comparison compared(const Reader& left, const Reader& right, const Ignored& ignored = {}) {
@@ -73,12 +83,12 @@ TEST(DigestsOfTwoTraces, ThatAreNeverAtTheSameCountAreSaidNotToBeCompared) {
 }
 
 TEST(DigestsOfTwoTraces, ArePairedByTheirParts) {
-  const PartDigest clock{{}, Part::Clock, {}, 1};
-  const PartDigest ram{VmId{1}, Part::Memory, {}, 2};
-  const PartDigest other_ram{VmId{2}, Part::Memory, {}, 3};
-  const PartDigest board{VmId{1}, Part::Board, {}, 4};
-  const auto left = trace_of({DigestRecord{100, {clock, other_ram, ram}}});
-  const auto right = trace_of({DigestRecord{100, {clock, ram, board}}});
+  const PartDigest clock = part_of(VmId{}, Part::Clock, 1);
+  const PartDigest ram = part_of(VmId{1}, Part::Memory, 2);
+  const PartDigest other_ram = part_of(VmId{2}, Part::Memory, 3);
+  const PartDigest board = part_of(VmId{1}, Part::Board, 4);
+  const auto left = trace_of({state(100, {clock, other_ram, ram})});
+  const auto right = trace_of({state(100, {clock, ram, board})});
 
   const auto found = compared(left, right);
 
@@ -88,12 +98,12 @@ TEST(DigestsOfTwoTraces, ArePairedByTheirParts) {
 }
 
 TEST(DigestsOfTwoTraces, NameThePartThatDiffersAmongOthers) {
-  const PartDigest ram{VmId{1}, Part::Memory, {}, 2};
-  const PartDigest other{VmId{2}, Part::Memory, {}, 2};
+  const PartDigest ram = part_of(VmId{1}, Part::Memory, 2);
+  const PartDigest other = part_of(VmId{2}, Part::Memory, 2);
   PartDigest changed = ram;
   changed.digest = 3;
-  const auto left = trace_of({DigestRecord{100, {other, ram}}});
-  const auto right = trace_of({DigestRecord{100, {changed}}});
+  const auto left = trace_of({state(100, {other, ram})});
+  const auto right = trace_of({state(100, {changed})});
 
   EXPECT_EQ(compared(left, right).divergence->what.field, "digest of the memory of vm 1");
 }
