@@ -19,4 +19,10 @@ TEST(AnEmptyMachine, Replays) {
       empty_machine, [](Machine&, Recorder& recorder) { return recorder.run(1000); }));
 }
 
+TEST(AnEmptyMachine, IsRecordedForTheLengthOfATest) {
+  retrap::testing::RecordedRun run(empty_machine);
+  ASSERT_TRUE(run);
+  EXPECT_EQ(run.run(1000).reason, StopReason::Crashed);
+}
+
 }  // namespace

@@ -1,16 +1,20 @@
 // What is recorded replays; what is changed on the way is found and named.
 #include "sim/replay.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "sim/replay_exits.h"
 #include "sim/testing.h"
 #include "tests/replay/guest_machine.h"
 #include "tests/support/matchers.h"
+#include "tests/support/process.h"
 #include "vmm/base/prng.h"
 #include "vmm/config_toml.h"
 
@@ -167,6 +171,51 @@ TEST(Testing, LeavesATraceWhereARunDoesNotReplay) {
   EXPECT_FALSE(result);
   EXPECT_THAT(result.message(), HasSubstr("first difference"));
   EXPECT_THAT(result.message(), HasSubstr("look at it: retrap dump "));
+}
+
+/// What a test of a user is like that fails: IsLeftBehindByATestThatFails runs it.
+TEST(ARecordedRun, DISABLED_OfATestThatFails) {
+  testing::RecordedRun run([] { return machine_with(ArchId::Riscv64, "hello"); });
+  ASSERT_TRUE(run);
+  EXPECT_EQ(run.run().reason, StopReason::Crashed) << "planted";
+}
+
+TEST(ARecordedRun, IsLeftBehindByATestThatFails) {
+  const test::TemporaryFolder folder;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe");
+  const std::string filter = "--gtest_filter=ARecordedRun.DISABLED_OfATestThatFails";
+  const auto failed = test::run_program("/usr/bin/env",
+                                        {"TEST_TMPDIR=" + folder.path().string(), self.string(),
+                                         "--gtest_also_run_disabled_tests", filter},
+                                        folder.path());
+
+  EXPECT_EQ(failed.status, 1);
+  EXPECT_THAT(failed.out, HasSubstr("planted"));
+  const std::string again =
+      fmt::format("run it again: {} --gtest_also_run_disabled_tests {}\n", self.string(), filter);
+  EXPECT_THAT(failed.err, HasSubstr(again));
+  EXPECT_THAT(failed.err, HasSubstr("look at it: retrap dump " + folder.path().string()));
+  ASSERT_EQ(folder.names(), std::vector<std::string>{"ARecordedRun.DISABLED_OfATestThatFails.rtr"});
+  const auto trace = traces::Reader::open((folder.path() / folder.names()[0]).string());
+  ASSERT_THAT(trace, Succeeds());
+  EXPECT_EQ(trace->missing(), "");
+  auto machine = machine_with(ArchId::Riscv64, "hello").value();
+  EXPECT_EQ(Replayer(*machine, *trace).run()->outcome, ReplayReport::Outcome::Identical);
+}
+
+TEST(ARecordedRun, OfATestThatPassesLeavesNothingAndIsReplayed) {
+  int made = 0;
+  {
+    testing::RecordedRun run([&] {
+      ++made;
+      return machine_with(ArchId::Riscv64, "hello");
+    });
+    ASSERT_TRUE(run);
+    EXPECT_EQ(run.run(1000).reason, StopReason::BudgetSpent);
+    EXPECT_EQ(run.run().reason, StopReason::PoweredOff);
+    EXPECT_EQ(made, 1);
+  }
+  EXPECT_EQ(made, 2);
 }
 
 }  // namespace

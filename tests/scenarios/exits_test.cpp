@@ -55,7 +55,7 @@ TEST_P(EveryExitReason, IsCausedByAGuest) {
   for (Scenario scenario : causes()) {
     scenario.arch = GetParam();
 
-    const auto outcome = run_once(scenario, {"plain"});
+    const auto outcome = run_recorded(scenario, {"plain"});
 
     ASSERT_TRUE(outcome);
     EXPECT_EQ(to_string(outcome->report.reason), to_string(scenario.end)) << scenario.guest;

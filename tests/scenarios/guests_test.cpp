@@ -71,7 +71,7 @@ class ADeviceOnTheBoard : public ::testing::TestWithParam<ArchId> {};
 
 // The first accesses of the guest `mmio`, which are the same on all architectures.
 TEST_P(ADeviceOnTheBoard, SeesEveryWidthWhole) {
-  const auto outcome = run_once({.arch = GetParam(), .guest = "mmio"}, {"plain"});
+  const auto outcome = run_recorded({.arch = GetParam(), .guest = "mmio"}, {"plain"});
 
   ASSERT_TRUE(outcome);
   const std::vector<ScratchDevice::Entry> want = {{true, 0, 8, 0x1122'3344'5566'7788},
@@ -90,7 +90,7 @@ TEST_P(ADeviceOnTheBoard, SeesEveryWidthWhole) {
 
 // The guest `entropy` gives four addresses that are no RAM which it may write.
 TEST_P(ADeviceOnTheBoard, IsRefusedMemoryThatIsNotTheGuests) {
-  const auto outcome = run_once({.arch = GetParam(), .guest = "entropy"}, {"plain"});
+  const auto outcome = run_recorded({.arch = GetParam(), .guest = "entropy"}, {"plain"});
 
   ASSERT_TRUE(outcome);
   EXPECT_EQ(outcome->dma.refused_writes, 4u);
@@ -101,7 +101,7 @@ TEST_P(ADeviceOnTheBoard, ReachesRamOfEveryMapType) {
   const Scenario scenario{.arch = GetParam(), .guest = "entropy"};
   for (const MapType type : {MapType::Alloc, MapType::Identical, MapType::Reserved}) {
     SCOPED_TRACE(static_cast<int>(type));
-    const auto outcome = run_once(scenario, {.name = "plain", .map_type = type});
+    const auto outcome = run_recorded(scenario, {.name = "plain", .map_type = type});
 
     ASSERT_TRUE(outcome);
     EXPECT_EQ(outcome->console, transcript_of(scenario));
@@ -116,8 +116,8 @@ TEST(LazyMemory, IsPopulatedPageByPage) {
     SCOPED_TRACE(to_string(arch));
     const Scenario scenario{.arch = arch, .guest = "lazy"};
 
-    const auto eager = run_once(scenario, {"plain"});
-    const auto lazy = run_once(scenario, {"populated on demand", 0, Populate::Lazy});
+    const auto eager = run_recorded(scenario, {"plain"});
+    const auto lazy = run_recorded(scenario, {"populated on demand", 0, Populate::Lazy});
 
     ASSERT_TRUE(eager && lazy);
     EXPECT_EQ(eager->statistics.populated, 0u);

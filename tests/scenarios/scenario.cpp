@@ -175,6 +175,14 @@ std::optional<Outcome> run_once(const Scenario& scenario, const Variant& variant
   return (*bench)->run(scenario);
 }
 
+std::optional<Outcome> run_recorded(const Scenario& scenario, const Variant& variant) {
+  retrap::testing::RecordedRun run([&] { return Bench::make(scenario, variant); });
+  if (!run) return std::nullopt;
+  Outcome outcome = run->run(scenario, &run.recorder());
+  run.ended(outcome.report);
+  return outcome;
+}
+
 std::optional<Outcome> run_scenario(const Scenario& scenario) {
   const Variant plain{"plain"};
   auto first = run_once(scenario, plain);

@@ -78,6 +78,9 @@ class Bench {
 /// Runs it once; a failure to set up is a test failure and gives nothing.
 [[nodiscard]] std::optional<Outcome> run_once(const Scenario& scenario, const Variant& variant);
 
+/// Runs it once, records and replays it.
+[[nodiscard]] std::optional<Outcome> run_recorded(const Scenario& scenario, const Variant& variant);
+
 /// Runs it twice alike, in slices, and with memory that is populated on demand, and records and
 /// replays it; everything a guest or a digest sees must be equal. Gives the first outcome.
 [[nodiscard]] std::optional<Outcome> run_scenario(const Scenario& scenario);

@@ -13,8 +13,6 @@ namespace {
 constexpr std::array<std::uint64_t, 3> kMeanTurns = {40, 300, 2000};
 /// What the scheduler takes by itself, for all vCPUs together.
 constexpr std::uint64_t kLongTurns = 100'000;
-/// The longest run that is right takes a tenth of it.
-constexpr std::uint64_t kMaxInstructions = 4'000'000'000;
 
 }  // namespace
 
@@ -35,16 +33,22 @@ std::uint64_t mean_turn_of(const SmpRun& run) {
   return choice < kMeanTurns.size() ? kMeanTurns[choice] : kLongTurns / run.vcpus;
 }
 
-Result<SmpOutcome> make_smp_run(const SmpRun& run) {
+Result<std::unique_ptr<Machine>> machine_of(const SmpRun& run) {
   const MachineOptions options{
       .seed = run.seed, .slice = run.slice, .mean_turn = mean_turn_of(run)};
-  RETRAP_TRY(const auto guest,
-             machine_with(run.arch, run.guest, options, run.vcpus, run.phys_cpu_ids));
-  SmpOutcome outcome;
-  outcome.report = guest.machine->run(kMaxInstructions);
-  outcome.console = guest.machine->console_of(*guest.vm);
-  outcome.digest = guest.machine->digest();
-  return outcome;
+  RETRAP_TRY(auto guest, machine_with(run.arch, run.guest, options, run.vcpus, run.phys_cpu_ids));
+  return std::move(guest.machine);
+}
+
+SmpOutcome outcome_of(Machine& machine, RunReport report) {
+  return {.report = std::move(report),
+          .console = machine.console_of(machine.vm(0)),
+          .digest = machine.digest()};
+}
+
+Result<SmpOutcome> make_smp_run(const SmpRun& run) {
+  RETRAP_TRY(const auto machine, machine_of(run));
+  return outcome_of(*machine, machine->run(kMaxSmpInstructions));
 }
 
 std::string to_string(const SmpRun& run) {

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,10 @@ struct SmpOutcome {
 /// fine and coarse interleavings.
 [[nodiscard]] std::uint64_t mean_turn_of(const SmpRun& run);
 
+/// The longest run that is right takes a tenth of it.
+inline constexpr std::uint64_t kMaxSmpInstructions = 4'000'000'000;
+[[nodiscard]] Result<std::unique_ptr<Machine>> machine_of(const SmpRun& run);
+[[nodiscard]] SmpOutcome outcome_of(Machine& machine, RunReport report);
 [[nodiscard]] Result<SmpOutcome> make_smp_run(const SmpRun& run);
 
 /// "x86_64 atomics, 4 vCPUs, seed 7, slice 0"; ids in brackets: "4 vCPUs [0, 2, 5, 7], seed ..."
