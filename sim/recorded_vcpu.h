@@ -15,7 +15,11 @@ namespace retrap {
 /// The next event of a trace, until somebody takes it.
 class EventFeed {
  public:
-  explicit EventFeed(const traces::Reader& trace) : cursor_(trace) { advance(); }
+  /// Where `without_deliveries`, those are passed over: the CPUs that took them are not there.
+  explicit EventFeed(const traces::Reader& trace, bool without_deliveries = false)
+      : cursor_(trace), without_deliveries_(without_deliveries) {
+    advance();
+  }
 
   /// Null at the end, and where the trace cannot be read on.
   [[nodiscard]] const traces::Event* head() const { return has_ ? &event_ : nullptr; }
@@ -23,9 +27,11 @@ class EventFeed {
     return has_ ? std::get_if<traces::ExitRecord>(&event_) : nullptr;
   }
   void advance() {
-    const auto more = cursor_.next(event_);
-    has_ = more && *more;
-    if (!more) error_ = more.error();
+    do {
+      const auto more = cursor_.next(event_);
+      has_ = more && *more;
+      if (!more) error_ = more.error();
+    } while (has_ && without_deliveries_ && is_delivery());
   }
   /// The number of the exit at the head, or of the one before it.
   [[nodiscard]] std::uint64_t number() const {
@@ -35,8 +41,14 @@ class EventFeed {
   [[nodiscard]] const std::optional<Error>& error() const { return error_; }
 
  private:
+  [[nodiscard]] bool is_delivery() const {
+    const auto* const line = std::get_if<traces::InjectionRecord>(&event_);
+    return line != nullptr && line->change == LineChange::Deliver;
+  }
+
   traces::EventCursor cursor_;
   traces::Event event_;
+  bool without_deliveries_;
   bool has_ = false;
   std::optional<Error> error_;
 };

@@ -101,6 +101,7 @@ class Replay final : public Observer, private DeviceRecord {
   }
   void on_injection(const InjectionEvent& event) override {
     if (lines_come_from_the_trace_) return;
+    if (event.change == LineChange::Deliver && !traces::has_deliveries(trace_.version())) return;
     check(traces::record_of(event));
   }
 
@@ -211,7 +212,10 @@ class Replay final : public Observer, private DeviceRecord {
   /// something was done about it.
   bool come_to_device_line() {
     const auto* const line = std::get_if<traces::InjectionRecord>(feed_.head());
-    if (line == nullptr || line->change == LineChange::Pulse) return false;
+    if (line == nullptr || line->change == LineChange::Pulse ||
+        line->change == LineChange::Deliver) {
+      return false;
+    }
     if (line->retired > clock_.retired()) {
       advance_to(line->retired);
       return true;
@@ -284,7 +288,9 @@ Result<ExitReplayReport> replay_exits(const traces::Reader& trace, const VmConfi
   }
   constexpr std::uint64_t kMemory = std::uint64_t{16} << 30;
   RETRAP_TRY(HostRam ram, HostRam::map(kMemory));
-  EventFeed feed(trace);
+  // On x86_64 an interrupt enters the guest with its CPU, on the others the guest's own access to
+  // the controller delivers it.
+  EventFeed feed(trace, /*without_deliveries=*/config.arch == ArchId::X86_64);
   RecordedHost host(std::move(ram), config.arch, board, feed, trace.header().seed);
   VmConfig lazy = config;
   lazy.populate = Populate::Lazy;

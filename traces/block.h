@@ -13,6 +13,11 @@ namespace retrap::traces {
 /// The version of the format that is written. Older ones are read for ever.
 inline constexpr std::uint32_t kVersion = 2;
 
+/// Whether traces of this version say which interrupts vCPUs got.
+[[nodiscard]] constexpr bool has_deliveries(std::uint32_t version) {
+  return version >= 2;
+}
+
 /// The first eight bytes of a file: no text, and damaged by whatever translates line ends.
 inline constexpr std::array<std::uint8_t, 8> kFileMagic = {0x89, 'R',  'T',  'R',
                                                            0x0d, 0x0a, 0x1a, 0x0a};

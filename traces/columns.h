@@ -30,7 +30,7 @@ inline constexpr std::size_t kColumns = 10;
 inline constexpr std::uint8_t kAnswerTag = 32;
 inline constexpr std::uint8_t kInjectionTag = 33;
 inline constexpr std::uint8_t kLastInjectionTag =
-    kInjectionTag + static_cast<std::uint8_t>(LineChange::DeviceFall);
+    kInjectionTag + static_cast<std::uint8_t>(LineChange::Deliver);
 
 /// What writer and reader both remember within one block. Every block begins with it empty.
 class ColumnState {

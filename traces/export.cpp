@@ -146,8 +146,9 @@ void PerfettoExport::on_injection(const InjectionRecord& injection) {
   if (injection.change != LineChange::Pulse) {
     const std::uint64_t ns = injection.retired + last_idle_ns_;
     separate();
-    put(text_, R"({{"ph":"i","s":"t","name":"line {} {}","pid":{},"tid":{},"ts":{}.{:03}}})",
-        injection.vector, name(injection.change), place.first, place.second, ns / 1000, ns % 1000);
+    put(text_, R"({{"ph":"i","s":"t","name":"{} {} {}","pid":{},"tid":{},"ts":{}.{:03}}})",
+        injection.change == LineChange::Deliver ? "interrupt" : "line", injection.vector,
+        name(injection.change), place.first, place.second, ns / 1000, ns % 1000);
     return;
   }
   target.arrow = ++arrows_;

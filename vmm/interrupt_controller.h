@@ -18,6 +18,8 @@ class LineSink {
   virtual void on_cpu_line(VcpuId vcpu, std::uint32_t line, bool level) = 0;
   /// A device on a bus did.
   virtual void on_device_line(std::uint32_t line, bool level) = 0;
+  /// The vCPU has got an interrupt: LineChange::Deliver.
+  virtual void on_delivery(VcpuId vcpu, std::uint64_t vector) = 0;
 
  protected:
   ~LineSink() = default;
@@ -51,6 +53,11 @@ class InterruptController {
   void set_device_line(std::uint32_t line, bool level) {
     if (line_sink_ != nullptr) line_sink_->on_device_line(line, level);
     set_line(line, level);
+  }
+
+  /// The vCPU has got an interrupt.
+  void tell_delivery(VcpuId vcpu, std::uint64_t vector) {
+    if (line_sink_ != nullptr) line_sink_->on_delivery(vcpu, vector);
   }
 
   /// Whether a device can be wired to it.

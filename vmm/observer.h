@@ -46,10 +46,11 @@ enum class LineChange : std::uint8_t {
   Fall,
   DeviceRise,  ///< of a device's line, which is no vCPU's own
   DeviceFall,
+  Deliver,  ///< pending no longer: the vCPU has it
 };
 [[nodiscard]] constexpr std::string_view name(LineChange change) {
-  constexpr std::array<std::string_view, 5> kNames = {"pulse", "rise", "fall", "device-rise",
-                                                      "device-fall"};
+  constexpr std::array<std::string_view, 6> kNames = {"pulse",       "rise",        "fall",
+                                                      "device-rise", "device-fall", "deliver"};
   return kNames[static_cast<std::size_t>(change)];
 }
 
@@ -65,7 +66,10 @@ enum class LineChange : std::uint8_t {
 }
 
 /// A vector became pending at a vCPU: an IPI, or the embedder's inject_interrupt_to_vcpu(). Or a
-/// line changed: one that a CPU drives by itself, as its timer does, or a device.
+/// line changed: one that a CPU drives by itself, as its timer does, or a device. Or a vCPU got an
+/// interrupt: on x86_64 the vector that enters the guest with it, on aarch64 the INTID that it
+/// acknowledges, on riscv64 the source of the PLIC that it claims (what comes from no controller,
+/// its timer and messages between harts, a hart takes without the monitor).
 struct InjectionEvent {
   VmId vm;
   VcpuId vcpu;

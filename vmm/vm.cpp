@@ -273,6 +273,10 @@ void Vm::on_device_line(std::uint32_t line, bool level) {
   report_injection(kBootVcpu, line, level ? LineChange::DeviceRise : LineChange::DeviceFall);
 }
 
+void Vm::on_delivery(VcpuId vcpu, std::uint64_t vector) {
+  report_injection(vcpu, vector, LineChange::Deliver);
+}
+
 void Vm::report_injection(VcpuId vcpu, std::uint64_t vector, LineChange change) {
   if (observer_ == nullptr) return;
   observer_->on_injection(

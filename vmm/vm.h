@@ -249,6 +249,7 @@ class Vm final : private LineSink {
   }
   void on_cpu_line(VcpuId vcpu, std::uint32_t line, bool level) override;
   void on_device_line(std::uint32_t line, bool level) override;
+  void on_delivery(VcpuId vcpu, std::uint64_t vector) override;
   void report(VcpuId id, const ExitReason& exit);
   void report_answer(VcpuId id, std::uint64_t value);
   void report_injection(VcpuId vcpu, std::uint64_t vector, LineChange change);

@@ -76,6 +76,7 @@ std::uint64_t Gicv3::read_interface(std::uint32_t cpu, SysReg reg) {
              (interface.common_binary_point ? 1u : 0u);
     case SysReg::ICC_IAR1_EL1: {
       const std::uint32_t intid = state_.acknowledge(cpu);
+      if (intid != kSpurious) tell_delivery(VcpuId{cpu}, intid);
       update();
       return intid;
     }

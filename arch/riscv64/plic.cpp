@@ -60,7 +60,7 @@ IoResult<std::uint64_t> Plic::read(const Access& access) {
     case Block::Pending:   return pending_word(place->index);
     case Block::Enable:    return contexts_[place->context].enable[place->index];
     case Block::Threshold: return contexts_[place->context].threshold;
-    case Block::Claim:     return claim(contexts_[place->context]);
+    case Block::Claim:     return claim(place->context);
   }
   return tl::unexpected(IoError::NoRegister);
 }
@@ -104,12 +104,14 @@ std::uint32_t Plic::best_source(const Context& context) const {
 }
 
 // "Interrupt Claim Process": the threshold does not matter to a claim.
-std::uint32_t Plic::claim(Context& context) {
+std::uint32_t Plic::claim(std::uint32_t number) {
+  Context& context = contexts_[number];
   context.injected = false;
   const std::uint32_t source = best_source(context);
   if (source != 0) {
     sources_[source].pending = false;
     sources_[source].in_service = true;
+    tell_delivery(VcpuId{number}, source);
   }
   update();
   return source;

@@ -73,7 +73,7 @@ class Plic final : public Device, public InterruptController {
   }
   [[nodiscard]] std::uint32_t pending_word(std::uint32_t word) const;
   [[nodiscard]] std::uint32_t best_source(const Context& context) const;
-  [[nodiscard]] std::uint32_t claim(Context& context);
+  [[nodiscard]] std::uint32_t claim(std::uint32_t number);
   void complete(const Context& context, std::uint64_t source);
   void update();
 

@@ -7,7 +7,6 @@ namespace {
 constexpr std::uint32_t kTimerLine = 0;
 constexpr std::uint32_t kCascadeLine = 2;
 constexpr std::uint32_t kIsaLines = 16;
-constexpr std::uint64_t kNmiVector = 2;
 constexpr std::uint64_t kFirstVector = 16;
 
 }  // namespace

@@ -13,6 +13,9 @@
 
 namespace retrap::x86_64 {
 
+/// What an NMI has in the place of a vector.
+inline constexpr std::uint64_t kNmiVector = 2;
+
 /// Lines are global system interrupts, with the ISA numbering below 16: line 0 is IRQ 0, which the
 /// IO-APIC has on pin 2 (the MADT says so); line 2 is the cascade, which nobody can use.
 class Interrupts final : public InterruptController {

@@ -143,12 +143,14 @@ void Vcpu::deliver_events() {
   if (nmi && !cpu.has_pending_event()) {
     signals.nmi = nmi = false;
     cpu.inject(Event::nmi());
+    interrupts.tell_delivery(VcpuId{number()}, kNmiVector);
     block_nmi(true);
   }
   bool waiting = interrupts.pending(number());
   if (waiting && !cpu.has_pending_event() && cpu.can_take_interrupt()) {
     if (const auto vector = interrupts.acknowledge(number())) {
       cpu.inject(Event::interrupt(*vector));
+      interrupts.tell_delivery(VcpuId{number()}, *vector);
     }
     waiting = interrupts.pending(number());
   }

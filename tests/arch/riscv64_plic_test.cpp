@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+#include <vector>
+
 #include "tests/support/matchers.h"
 
 namespace retrap::riscv64 {
@@ -57,6 +60,30 @@ TEST_F(APlic, GivesTheSourceToTheFirstClaim) {
   EXPECT_EQ(read(kClaim0), 0u);
   EXPECT_FALSE(plic_.output(0));
   EXPECT_FALSE(plic_.output(1));
+}
+
+/// Hears of deliveries.
+class Heard final : public LineSink {
+ public:
+  void on_cpu_line(VcpuId, std::uint32_t, bool) override {}
+  void on_device_line(std::uint32_t, bool) override {}
+  void on_delivery(VcpuId vcpu, std::uint64_t vector) override {
+    deliveries.emplace_back(index(vcpu), vector);
+  }
+
+  std::vector<std::pair<std::uint32_t, std::uint64_t>> deliveries;
+};
+
+TEST_F(APlic, TellsWhichHartHasClaimedWhichSource) {
+  Heard heard;
+  plic_.set_line_sink(&heard);
+  write(kEnable1, 1u << 10);
+  plic_.set_line(10, true);
+  (void)read(kClaim1);
+  (void)read(kClaim0);
+  plic_.set_line_sink(nullptr);
+
+  EXPECT_EQ(heard.deliveries, (std::vector<std::pair<std::uint32_t, std::uint64_t>>{{1, 10}}));
 }
 
 TEST_F(APlic, ForwardsALevelAgainAfterItsCompletion) {

@@ -27,6 +27,8 @@ struct Boot {
 };
 
 /// Boots `kernel` with `initrd` and 512 MiB, and with `more` on the command line of `retrap run`.
+/// It is recorded: where the test fails, the trace stays, and the command that replays it is
+/// printed.
 [[nodiscard]] Boot boot_linux(const std::string& arch, const std::filesystem::path& kernel,
                               const std::filesystem::path& initrd,
                               const std::vector<std::string>& more);
