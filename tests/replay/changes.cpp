@@ -40,15 +40,32 @@ class Listener final : public Observer {
   Machine& machine_;
 };
 
-void flip_register(Machine& machine, Prng& prng) {
+/// What was changed, by the name that a difference has to have: of a vCPU, of a piece of RAM, or of
+/// a device. Those of a GIC are one.
+struct Target {
+  traces::Part part = traces::Part::Clock;
+  VcpuId vcpu{};
+  std::uint64_t at = 0;
+  std::string device = {};
+
+  [[nodiscard]] bool is(const traces::PartDigest& it) const {
+    const std::string_view first = std::string_view(device).substr(0, device.find(' '));
+    return it.part == part && it.vcpu == vcpu && it.name.starts_with(first) &&
+           (part != traces::Part::Ram || (it.base <= at && at - it.base < it.size));
+  }
+};
+
+Target flip_register(Machine& machine, Prng& prng) {
   Vm& vm = machine.vm(0);
-  Vcpu* const vcpu = *vm.vcpu(VcpuId{static_cast<std::uint32_t>(prng.below(vm.vcpu_num()))});
+  const VcpuId id{static_cast<std::uint32_t>(prng.below(vm.vcpu_num()))};
+  Vcpu* const vcpu = *vm.vcpu(id);
   const auto index = static_cast<unsigned>(prng.between(1, 15));
   const std::uint64_t value = vcpu->arch().gpr(index).value();
   (void)vcpu->set_gpr(index, value ^ std::uint64_t{1} << prng.below(64));
+  return {.part = traces::Part::Registers, .vcpu = id};
 }
 
-void flip_ram(Machine& machine, const std::string& guest, Prng& prng) {
+Target flip_ram(Machine& machine, const std::string& guest, Prng& prng) {
   Vm& vm = machine.vm(0);
   const auto images = images_of(vm.config().arch, guest).value();
   const auto& segments = images.kernel->segments();
@@ -56,6 +73,7 @@ void flip_ram(Machine& machine, const std::string& guest, Prng& prng) {
   const GuestPhys at(segment.address.raw() + prng.below(segment.size));
   const auto byte = vm.read_from_guest_of<std::uint8_t>(at).value();
   (void)vm.write_to_guest_of(at, static_cast<std::uint8_t>(byte ^ 1U << prng.below(8)));
+  return {.part = traces::Part::Ram, .at = at.raw()};
 }
 
 struct Place {
@@ -89,7 +107,7 @@ std::vector<Place> device_registers(ArchId arch) {
   return {};
 }
 
-void flip_device_register(Machine& machine, Prng& prng) {
+Target flip_device_register(Machine& machine, Prng& prng) {
   Vm& vm = machine.vm(0);
   const auto places = device_registers(vm.config().arch);
   const Place& place = places[static_cast<std::size_t>(prng.below(places.size()))];
@@ -98,17 +116,21 @@ void flip_device_register(Machine& machine, Prng& prng) {
   const auto value = bus.read(at, place.width, kBootVcpu);
   const std::uint64_t bit = std::uint64_t{1} << prng.below(8 * bytes(place.width));
   if (value) (void)bus.write(at, place.width, *value ^ bit, kBootVcpu);
+  return {.part = place.bus == &Vm::ports ? traces::Part::PortDevice : traces::Part::MmioDevice,
+          .at = at,
+          .device = std::string(bus.first_in(at, 1)->name())};
 }
 
-void apply(Machine& machine, const BaseRun& base, const Change& change) {
+Target apply(Machine& machine, const BaseRun& base, const Change& change) {
   Prng prng(change.seed);
   switch (change.kind) {
     case ChangeKind::Register:       return flip_register(machine, prng);
     case ChangeKind::Ram:            return flip_ram(machine, base.guest, prng);
     case ChangeKind::DeviceRegister: return flip_device_register(machine, prng);
     case ChangeKind::InputCount:
-    case ChangeKind::InputByte:      return;
+    case ChangeKind::InputByte:      break;
   }
+  return {};
 }
 
 /// The inputs with one bit of one of them changed.
@@ -167,6 +189,9 @@ class Watched {
     return {};
   }
 
+  /// What is wrong with the names of the parts that the change alone made differ. Or empty.
+  [[nodiscard]] const std::string& misnamed() const { return misnamed_; }
+
  private:
   static std::vector<Event> events_of(const traces::Reader& trace) {
     std::vector<Event> events;
@@ -197,7 +222,9 @@ class Watched {
       changed_ = true;
       // A device whose line rises by the change itself: a replay that is stopped does not hear it.
       const std::size_t heard = listener_.events.size();
-      apply(*machine_, base_, change_);
+      const std::vector<traces::PartDigest> before = parts();
+      const Target target = apply(*machine_, base_, change_);
+      check_names(traces::differences(before, parts(), before.size()), target);
       listener_.events.resize(heard);
     }
   }
@@ -239,6 +266,23 @@ class Watched {
     return true;
   }
 
+  /// In their order.
+  [[nodiscard]] std::vector<traces::PartDigest> parts() {
+    traces::DigestState state;
+    (void)state.change_to(0, digest_parts(*machine_));
+    return state.parts();
+  }
+
+  /// The part that was changed is among those that differ now; and of a register or of RAM, alone.
+  void check_names(const std::vector<traces::PartDifference>& found, const Target& target) {
+    if (found.empty()) return;  // a device that has ignored it
+    const auto named = std::ranges::count_if(
+        found, [&](const traces::PartDifference& one) { return target.is(one.part); });
+    if (named == 1 && (found.size() == 1 || !target.device.empty())) return;
+    misnamed_ = fmt::format("the {} and {} others differ", traces::name_of(found[0].part),
+                            found.size() - 1);
+  }
+
   [[nodiscard]] bool check_digest() {
     traces::DigestState recorded;
     bool is_recorded = false;
@@ -263,6 +307,7 @@ class Watched {
   std::uint64_t interval_ = base_.trace.header().digest_interval;
   std::size_t compared_ = 0;
   bool changed_ = false;
+  std::string misnamed_;
   Parting parting_;
 };
 
@@ -291,7 +336,7 @@ Result<ReplayReport> replayed(const BaseRun& base, const Change& change) {
   Replayer replayer(*machine, base.trace);
   RETRAP_TRY(ReplayReport report, replayer.run(UntilInstruction{change.at}));
   if (report.outcome != ReplayReport::Outcome::Stopped) return report;
-  apply(*machine, base, change);
+  (void)apply(*machine, base, change);
   return replayer.run();
 }
 
@@ -344,7 +389,8 @@ Change change_of(const BaseRun& base, std::uint64_t seed) {
 }
 
 Verdict judge(const BaseRun& base, const Change& change) {
-  const Parting wanted = Watched(base, change).run();
+  Watched watched(base, change);
+  const Parting wanted = watched.run();
   const auto report = replayed(base, change);
   Verdict verdict{.changes_behaviour = !wanted.field.empty(), .problem = {}, .where = {}};
   if (!report) {
@@ -357,6 +403,7 @@ Verdict judge(const BaseRun& base, const Change& change) {
   Parting found;
   if (report->divergence) found = {report->divergence->what.field, report->divergence->exit};
   verdict.where = found.field;
+  verdict.problem = watched.misnamed();
   if (found == wanted) return verdict;
   verdict.problem = fmt::format("{} at exit {} was named, {} at exit {} is where they part",
                                 found.field, found.exit, wanted.field, wanted.exit);
