@@ -136,7 +136,8 @@ std::vector<Row> vcpu_rows(const Map& vcpus) {
 
 }  // namespace
 
-void Statistics::on_passing(const ExitRecord& exit) {
+void Statistics::on_passing(const ExitRecord& exit, std::uint64_t number) {
+  (void)number;
   delta_ = exit.retired - last_retired_;
   if (idle_kind_ != kExitKinds) kinds_[idle_kind_].idle_ns += exit.idle_ns - last_idle_ns_;
   idle_kind_ = kExitKinds;

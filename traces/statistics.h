@@ -32,7 +32,7 @@ class Statistics final : public Visitor {
   /// (kind, address, vm)
   using ByAddress = std::map<std::tuple<std::size_t, std::uint64_t, std::uint32_t>, Count>;
 
-  void on_passing(const ExitRecord& exit) override;
+  void on_passing(const ExitRecord& exit, std::uint64_t number) override;
   void on_event(const Event& event, std::uint64_t exit) override;
   void on_input(const InputRecord& input) override;
   void on_digest(const DigestRecord& digest) override;

@@ -1,11 +1,8 @@
 // One line for each event, for people and as JSON.
 #include "traces/text.h"
 
-#include <fmt/format.h>
-
-#include <iterator>
-
 #include "traces/digests.h"
+#include "traces/put.h"
 #include "vmm/base/overloaded.h"
 
 namespace retrap::traces {
@@ -15,11 +12,6 @@ namespace {
 bool is_decimal(std::string_view field) {
   return field == "width" || field == "reg_width" || field == "reg" || field == "signed_ext" ||
          field.starts_with("send_to");
-}
-
-template <class... Args>
-void put(std::string& to, fmt::format_string<Args...> text, Args&&... args) {
-  fmt::format_to(std::back_inserter(to), text, std::forward<Args>(args)...);
 }
 
 void put_fields(std::string& to, const ExitReason& exit) {
@@ -118,9 +110,15 @@ std::string to_text(const Event& event, std::uint64_t exit) {
 }
 
 std::string to_text(const InputRecord& input) {
-  std::string text = fmt::format("{:>9} {:>14} {}     input {} ", "", input.retired,
-                                 index(input.vm), kInputNames[input.input.index()]);
+  return fmt::format("{:>9} {:>14} {}     input {}", "", input.retired, index(input.vm),
+                     details_of(input));
+}
+
+std::string details_of(const InputRecord& input) {
+  std::string text(kInputNames[input.input.index()]);
+  text.push_back(' ');
   put_input(text, input.input);
+  if (text.back() == ' ') text.pop_back();
   if (input.when == InputRecord::When::Ended) text += " (while nothing ran)";
   if (input.when == InputRecord::When::Resting) text += " (while everything waited)";
   return text;

@@ -14,6 +14,9 @@ namespace retrap::traces {
 [[nodiscard]] std::string to_text(const InputRecord& input);
 [[nodiscard]] std::string to_text(const DigestRecord& digest);
 
+/// `console "ls\u000a"`, `unmap gpa 0x1000 size 0x1000`, without time and place.
+[[nodiscard]] std::string details_of(const InputRecord& input);
+
 /// The same as one JSON object each.
 void append_json(std::string& to, const Event& event, std::uint64_t exit);
 void append_json(std::string& to, const InputRecord& input);

@@ -43,7 +43,8 @@ Result<> walk(const Reader& reader, const Filter& filter, Visitor& visitor) {
     others.before(more ? cursor.block() : reader.blocks().size(), exit, filter);
     if (!more) return {};
     if (exit > filter.last_exit()) return {};
-    if (const auto* const record = std::get_if<ExitRecord>(&event)) visitor.on_passing(*record);
+    if (const auto* const record = std::get_if<ExitRecord>(&event))
+      visitor.on_passing(*record, exit);
     if (filter.takes(event, exit)) visitor.on_event(event, exit);
   }
 }

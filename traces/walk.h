@@ -12,7 +12,10 @@ class Visitor {
  public:
   virtual ~Visitor() = default;
   /// Every exit, whether the filter takes it or not, from the one before the filter's range on.
-  virtual void on_passing(const ExitRecord& exit) { (void)exit; }
+  virtual void on_passing(const ExitRecord& exit, std::uint64_t number) {
+    (void)exit;
+    (void)number;
+  }
   /// `exit` is the number of the exit, or of the one before.
   virtual void on_event(const Event& event, std::uint64_t exit) = 0;
   virtual void on_input(const InputRecord& input) { (void)input; }

@@ -46,7 +46,9 @@ class Output {
 class Through final : public traces::Visitor {
  public:
   Through(traces::TextVisitor& visitor, Output& output) : visitor_(visitor), output_(output) {}
-  void on_passing(const traces::ExitRecord& exit) override { visitor_.on_passing(exit); }
+  void on_passing(const traces::ExitRecord& exit, std::uint64_t number) override {
+    visitor_.on_passing(exit, number);
+  }
   void on_event(const traces::Event& event, std::uint64_t exit) override {
     visitor_.on_event(event, exit);
     constexpr std::uint64_t kEvents = 1024;

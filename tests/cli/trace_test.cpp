@@ -1,4 +1,4 @@
-// retrap record, replay, diff, stat, dump, export and report as a script sees them.
+// retrap record, replay and diff as a script sees them.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,15 +7,11 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
-#include "tests/support/paths.h"
-#include "tests/support/process.h"
+#include "tests/cli/trace_folder.h"
 #include "traces/reader.h"
 #include "vmm/arch_id.h"
 #include "vmm/base/prng.h"
@@ -23,35 +19,15 @@
 namespace retrap {
 namespace {
 
-using nlohmann::ordered_json;
 using test::builtin_guest;
-using test::Finished;
 using ::testing::AllOf;
-using ::testing::ContainsRegex;
-using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-/// A folder of its own with what retrap writes there.
-class Traces : public ::testing::TestWithParam<ArchId> {
- public:
-  Finished retrap(const std::vector<std::string>& arguments) {
-    return test::run_program(test::retrap_program(), arguments, folder_.path());
-  }
-  Finished record(const std::string& trace, const std::string& name,
-                  std::vector<std::string> more = {}) {
-    std::vector<std::string> arguments = {"record", "-o", trace, "--kernel",
-                                          builtin_guest(GetParam(), name)};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return retrap(arguments);
-  }
-  std::string path(const std::string& name) { return (folder_.path() / name).string(); }
-
-  test::TemporaryFolder folder_;
-};
+class Traces : public test::TraceFolder {};
 
 INSTANTIATE_TEST_SUITE_P(All, Traces, ::testing::ValuesIn(kAllArchs),
                          [](const auto& tested) { return std::string(to_string(tested.param)); });
@@ -229,74 +205,6 @@ TEST_P(Traces, AreComparedWithoutWhatMayDiffer) {
   EXPECT_EQ(diff.status, 0) << diff.out;
 }
 
-TEST_P(Traces, AreCounted) {
-  EXPECT_EQ(record("t.rtr", "timer").status, 0);
-  const auto text = retrap({"stat", "t.rtr"});
-  const auto json = ordered_json::parse(retrap({"stat", "t.rtr", "--json", "--top", "3"}).out);
-
-  EXPECT_THAT(text.out, AllOf(HasSubstr("halt"), HasSubstr("kind"), HasSubstr("pc")));
-  EXPECT_EQ(json["by_pc"].size(), 3U);
-  std::uint64_t sum = 0;
-  for (const auto& row : json["by_kind"]) sum += row["exits"].get<std::uint64_t>();
-  EXPECT_EQ(sum, json["exits"].get<std::uint64_t>());
-}
-
-TEST_P(Traces, AreCountedByDevice) {
-  EXPECT_EQ(record("t.rtr", "smp", {"--vcpus", "3"}).status, 0);
-  const auto text = retrap({"stat", "t.rtr"});
-  const auto json = ordered_json::parse(retrap({"stat", "t.rtr", "--json"}).out);
-
-  const std::string uart = GetParam() == ArchId::X86_64    ? "ns16550 0x3f8"
-                           : GetParam() == ArchId::Aarch64 ? "pl011 0x9000000"
-                                                           : "ns16550 0x10000000";
-  EXPECT_THAT(text.out, AllOf(HasSubstr("  device\n"), HasSubstr("  " + uart + "\n")));
-  std::uint64_t exits = 0;
-  for (const auto& row : json["by_device"]) {
-    if (row["name"] == uart) exits = row["exits"].get<std::uint64_t>();
-  }
-  EXPECT_GT(exits, 10U) << json["by_device"];
-}
-
-TEST_P(Traces, AreCountedWithAFilterAsWithoutOne) {
-  EXPECT_EQ(record("t.rtr", "timer").status, 0);
-  const auto all = ordered_json::parse(retrap({"stat", "t.rtr", "--json"}).out);
-  const auto halts =
-      ordered_json::parse(retrap({"stat", "t.rtr", "--json", "--filter", "kind=halt"}).out);
-
-  ASSERT_EQ(halts["by_kind"].size(), 1U);
-  EXPECT_THAT(all["by_kind"], ::testing::Contains(halts["by_kind"][0]));
-  EXPECT_GT(halts["by_kind"][0]["idle_ns"], 0);
-  EXPECT_EQ(halts["instructions"], halts["by_kind"][0]["instructions"]);
-}
-
-TEST_P(Traces, AreFiltered) {
-  EXPECT_EQ(record("t.rtr", "timer").status, 0);
-  const auto halts = retrap({"dump", "t.rtr", "--json", "--filter", "kind=halt,vcpu=0"});
-  const auto some = retrap({"dump", "t.rtr", "--json", "--from", "5", "--to", "9"});
-
-  for (const std::string& line : {halts.out.substr(0, halts.out.find('\n'))}) {
-    EXPECT_EQ(ordered_json::parse(line)["kind"], "halt");
-  }
-  EXPECT_EQ(ordered_json::parse(some.out.substr(0, some.out.find('\n')))["exit"], 5);
-}
-
-TEST_P(Traces, AreExported) {
-  EXPECT_EQ(record("t.rtr", "smp", {"--vcpus", "2"}).status, 0);
-  EXPECT_EQ(retrap({"export", "t.rtr", "--format", "perfetto", "-o", "t.json"}).status, 0);
-  EXPECT_EQ(retrap({"export", "t.rtr", "--format", "csv", "-o", "t.csv"}).status, 0);
-
-  const auto perfetto = ordered_json::parse(test::contents_of(path("t.json")));
-  const std::string csv = test::contents_of(path("t.csv"));
-  const auto& events = perfetto["traceEvents"];
-  const auto slices = std::count_if(events.begin(), events.end(),
-                                    [](const auto& event) { return event["ph"] == "X"; });
-  const auto exits =
-      ordered_json::parse(retrap({"stat", "t.rtr", "--json"}).out)["exits"].get<std::int64_t>();
-  EXPECT_GE(slices, exits);
-  EXPECT_THAT(csv, StartsWith("exit,retired,time_ns,vm,vcpu,pc,kind,details,answer\n0,"));
-  EXPECT_GE(std::count(csv.begin(), csv.end(), '\n'), exits + 1);
-}
-
 /// The UART of a board.
 std::string uart_of(ArchId arch) {
   return arch == ArchId::Aarch64 ? "pl011" : "ns16550";
@@ -322,58 +230,6 @@ TEST_P(Traces, SayWhichDevicesThereAreToUnplug) {
   EXPECT_EQ(refused.status, 1);
   EXPECT_THAT(refused.err, HasSubstr("--unplug uart7: no such device; there are "));
   EXPECT_THAT(refused.err, HasSubstr(uart_of(GetParam())));
-}
-
-/// The sum of what lcov is told of lines ("DA:LINE,COUNT"), and how many there are.
-std::pair<std::uint64_t, std::size_t> lines_in(const std::string& lcov) {
-  std::pair<std::uint64_t, std::size_t> sum;
-  std::istringstream text(lcov);
-  for (std::string line; std::getline(text, line);) {
-    if (!line.starts_with("DA:")) continue;
-    sum.first += std::stoull(line.substr(line.find(',') + 1));
-    sum.second += 1;
-  }
-  return sum;
-}
-
-TEST_P(Traces, TellLcovTheLinesOfExits) {
-  const std::string hello = builtin_guest(GetParam(), "hello") + ".debug";
-  EXPECT_EQ(record("t.rtr", "hello").status, 0);
-  const auto exits = ordered_json::parse(retrap({"stat", "t.rtr", "--json"}).out)["exits"];
-
-  const auto told = retrap({"export", "t.rtr", "--format", "lcov", "--elf", hello});
-
-  EXPECT_EQ(told.status, 0);
-  EXPECT_EQ(told.err, "");
-  EXPECT_THAT(told.out, StartsWith("TN:\nSF:tests/guests/"));
-  EXPECT_THAT(told.out, HasSubstr("SF:tests/guests/programs/hello.c\n"));
-  EXPECT_THAT(told.out, EndsWith("end_of_record\n"));
-  const auto [count, lines] = lines_in(told.out);
-  EXPECT_EQ(count, exits.get<std::uint64_t>());
-  EXPECT_GT(lines, 50u) << "lines without exits are told, too";
-}
-
-TEST_P(Traces, SayWhichExitsAreOfAnotherProgram) {
-  const ArchId other = GetParam() == ArchId::X86_64 ? ArchId::Riscv64 : ArchId::X86_64;
-  EXPECT_EQ(record("t.rtr", "hello").status, 0);
-
-  const auto told = retrap(
-      {"export", "t.rtr", "--format", "lcov", "--elf", builtin_guest(other, "hello") + ".debug"});
-
-  EXPECT_EQ(told.status, 0);
-  EXPECT_THAT(told.err, ContainsRegex("knows no line for [0-9]+ of [0-9]+ exits"));
-  EXPECT_EQ(lines_in(told.out).first, 0u);
-}
-
-TEST_P(Traces, BecomeOnePage) {
-  EXPECT_EQ(record("a.rtr", "smp", {"--vcpus", "2"}).status, 0);
-  EXPECT_EQ(record("b.rtr", "smp", {"--vcpus", "2", "--seed", "2"}).status, 0);
-  EXPECT_EQ(retrap({"report", "a.rtr", "--diff", "b.rtr", "-o", "a.html"}).status, 0);
-
-  const std::string page = test::contents_of(path("a.html"));
-  EXPECT_THAT(page, AllOf(StartsWith("<!doctype html>"), HasSubstr("id=\"divergence\""),
-                          HasSubstr("first difference at exit"), EndsWith("</html>\n")));
-  EXPECT_THAT(page, AllOf(Not(HasSubstr("http://")), Not(HasSubstr("https://"))));
 }
 
 TEST_P(Traces, AreNotBegunForAGuestThatIsRefused) {
