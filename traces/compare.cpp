@@ -258,12 +258,12 @@ std::string to_text(const Divergence& divergence, std::string_view left, std::st
   }
   text += fmt::format(": {}\n  {:10} {}\n  {:10} {}\n", divergence.what.field, left,
                       divergence.what.left, right, divergence.what.right);
-  for (const std::string& name : divergence.also) text += fmt::format("and the {}\n", name);
   const auto part = [&](std::string_view title, const std::vector<std::string>& lines) {
     if (lines.empty()) return;
     text += fmt::format("{}\n", title);
     for (const std::string& line : lines) text += fmt::format("  {}\n", line);
   };
+  for (const std::string& name : divergence.also) text += fmt::format("and the {}\n", name);
   part("before it", divergence.before);
   if (!divergence.left_event.empty()) part(left, {divergence.left_event});
   if (!divergence.right_event.empty()) part(right, {divergence.right_event});

@@ -39,8 +39,8 @@ struct Divergence {
   std::string left_event{};  ///< one line, empty where there is none
   std::string right_event{};
   std::vector<std::string> before{};  ///< the last events that were equal, one line each
-  std::vector<std::string> also{};    ///< other parts of the machine that differ there
   std::vector<std::string> code{};    ///< the instructions around the pc, if somebody knows them
+  std::vector<std::string> also{};    ///< other parts of the machine that differ there
 };
 
 /// The last few events, without formatting them before anybody asks.

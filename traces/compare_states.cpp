@@ -45,54 +45,85 @@ std::string bytes_of(const InputRecord& input) {
   return fmt::format(" with digest {:016x}", digest.value());
 }
 
-/// Pairs the parts of two machines at the same instruction count.
-class Parts {
+/// One side's states, one after the other.
+class States {
  public:
-  /// The first part that differs.
-  std::optional<StateDifference> compare(std::uint64_t retired, const DigestState& left,
-                                         const DigestState& right) {
+  explicit States(const Reader& reader) : reader_(reader) {}
+
+  [[nodiscard]] bool at_end() const { return next_ == reader_.digests().size(); }
+  /// Of the next state. Not at the end.
+  [[nodiscard]] std::uint64_t retired() const { return reader_.digests()[next_].retired; }
+  /// Goes on to the next state, which may be several records long.
+  void take() {
+    block_ = reader_.block_of_digest(next_);
+    const std::uint64_t at = retired();
+    for (; !at_end() && retired() == at; ++next_) {
+      state_.apply(reader_.digests()[next_]);
+      root_ = reader_.digests()[next_].root;
+    }
+  }
+  [[nodiscard]] std::vector<PartDigest> parts() const { return state_.parts(); }
+  [[nodiscard]] std::uint64_t root() const { return root_; }
+  [[nodiscard]] std::size_t block() const { return block_; }
+
+ private:
+  const Reader& reader_;
+  std::size_t next_ = 0;
+  DigestState state_;
+  std::uint64_t root_ = 0;
+  std::size_t block_ = 0;
+};
+
+bool has_memory(std::span<const PartDigest> parts, VmId vm) {
+  return std::any_of(parts.begin(), parts.end(), [&](const PartDigest& part) {
+    return part.vm == vm && part.part == Part::Ram;
+  });
+}
+
+/// Compares states at the same instruction count.
+class StateComparison {
+ public:
+  /// The first part that differs, and what else does.
+  std::optional<StateDifference> compare(std::uint64_t retired, const States& left,
+                                         const States& right) {
+    ++compared_;
+    if (left.root() != 0 && left.root() == right.root()) return std::nullopt;
     const auto left_parts = left.parts();
     const auto right_parts = right.parts();
-    auto a = left_parts.begin();
-    auto b = right_parts.begin();
+    constexpr std::size_t kMost = 9;
     std::vector<PartDifference> found;
-    const PartOrder comes_before;
-    while (a != left_parts.end() || b != right_parts.end()) {
-      if (b == right_parts.end() || (a != left_parts.end() && comes_before(*a, *b))) {
-        only_left_.insert(name_of(*a++));
-      } else if (a == left_parts.end() || comes_before(*b, *a)) {
-        only_right_.insert(name_of(*b++));
-      } else {
-        ++pairs_;
-        if (a->digest != b->digest) found.push_back({*a, a->digest, b->digest});
-        ++a;
-        ++b;
+    for (PartDifference& one :
+         differences(left_parts, right_parts, left_parts.size() + right_parts.size())) {
+      // A piece of RAM that is not there is all zero.
+      const bool is_zero = one.part.part == Part::Ram &&
+                           has_memory(one.left ? right_parts : left_parts, one.part.vm);
+      if ((!one.left || !one.right) && !is_zero) {
+        (one.left ? only_left_ : only_right_).insert(name_of(one.part));
+      } else if (found.size() < kMost) {
+        found.push_back(std::move(one));
       }
     }
     if (found.empty()) return std::nullopt;
-    return difference_at(retired, std::move(found));
+    const PartDifference& first = found[0];
+    StateDifference difference =
+        differ(retired, "digest of the " + name_of(first.part), digest_text(first.left, "zeroes"),
+               digest_text(first.right, "zeroes"));
+    difference.divergence.of_vm = first.part.part != Part::Clock;
+    difference.divergence.vm = first.part.vm;
+    difference.divergence.vcpu = first.part.vcpu;
+    difference.divergence.also = names_of(found);
+    difference.left_block = left.block();
+    difference.right_block = right.block();
+    return difference;
   }
 
   void note(Comparison& result) const {
     note("left", only_left_, result);
     note("right", only_right_, result);
   }
-  [[nodiscard]] std::uint64_t pairs() const { return pairs_; }
+  [[nodiscard]] std::uint64_t compared() const { return compared_; }
 
  private:
-  static StateDifference difference_at(std::uint64_t retired, std::vector<PartDifference> found) {
-    constexpr std::size_t kMost = 9;
-    if (found.size() > kMost) found.resize(kMost);
-    const PartDifference& first = found[0];
-    StateDifference at = differ(retired, "digest of the " + name_of(first.part),
-                                digest_text(first.left, "none"), digest_text(first.right, "none"));
-    at.divergence.of_vm = first.part.part != Part::Clock;
-    at.divergence.vm = first.part.vm;
-    at.divergence.vcpu = first.part.vcpu;
-    at.divergence.also = names_of(found);
-    return at;
-  }
-
   static void note(std::string_view side, const std::set<std::string>& names, Comparison& result) {
     if (names.empty()) return;
     constexpr std::size_t kShown = 5;
@@ -108,7 +139,7 @@ class Parts {
 
   std::set<std::string> only_left_;
   std::set<std::string> only_right_;
-  std::uint64_t pairs_ = 0;
+  std::uint64_t compared_ = 0;
 };
 
 /// StopReason of sim/machine.h.
@@ -171,32 +202,21 @@ std::optional<StateDifference> compare_inputs(Comparison& result, const Sides& s
 std::optional<StateDifference> compare_digests(Comparison& result, const Sides& sides,
                                                const Ignored& ignored) {
   if (is_ignored(ignored, "digest")) return std::nullopt;
-  const auto& a = sides.left.digests();
-  const auto& b = sides.right.digests();
-  Parts parts;
-  DigestState left;
-  DigestState right;
+  States left(sides.left);
+  States right(sides.right);
+  StateComparison states;
   std::optional<StateDifference> found;
-  std::size_t i = 0;
-  std::size_t j = 0;
-  while (i < a.size() && j < b.size() && !found) {
-    const std::uint64_t at = std::min(a[i].retired, b[j].retired);
-    const bool both = a[i].retired == b[j].retired;
-    if (a[i].retired == at) left.apply(a[i++]);
-    if (b[j].retired == at) right.apply(b[j++]);
-    if (!both) continue;
-    const std::uint64_t before = parts.pairs();
-    const bool equal = a[i - 1].root == b[j - 1].root;
-    if (!equal) found = parts.compare(at, left, right);
-    if (found) {
-      found->left_block = sides.left.block_of_digest(i - 1);
-      found->right_block = sides.right.block_of_digest(j - 1);
-    } else if (equal || parts.pairs() != before) {
-      ++result.equal_digests;
-    }
+  while (!left.at_end() && !right.at_end() && !found) {
+    const std::uint64_t left_at = left.retired();
+    const std::uint64_t right_at = right.retired();
+    if (left_at <= right_at) left.take();
+    if (right_at <= left_at) right.take();
+    if (left_at != right_at) continue;
+    found = states.compare(left_at, left, right);
+    if (!found) ++result.equal_digests;
   }
-  parts.note(result);
-  if (!a.empty() && !b.empty() && !found && result.equal_digests == 0) {
+  states.note(result);
+  if (!sides.left.digests().empty() && !sides.right.digests().empty() && states.compared() == 0) {
     result.notes.emplace_back(
         "no digest of one is at the instruction count of one of the other: no state is compared");
   }

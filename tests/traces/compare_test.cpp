@@ -5,7 +5,6 @@
 #include "tests/support/matchers.h"
 #include "tests/traces/sample.h"
 #include "traces/compare.h"
-#include "traces/digests.h"
 
 namespace retrap::traces::test {
 namespace {
@@ -37,17 +36,8 @@ InputRecord typed(std::uint64_t retired, const std::string& text) {
   return {retired, InputRecord::When::Stopped, VmId{1}, ConsoleInput{text}};
 }
 
-/// All the parts there are; a part never goes.
-DigestRecord state(std::uint64_t retired, std::vector<PartDigest> parts) {
-  return DigestState().change_to(retired, std::move(parts));
-}
-
-PartDigest part_of(VmId vm, Part part, std::uint64_t digest) {
-  return {.vm = vm, .part = part, .digest = digest};
-}
-
 DigestRecord memory(std::uint64_t retired, std::uint64_t digest) {
-  return state(retired, {part_of(VmId{1}, Part::Memory, digest)});
+  return {retired, digest, {{VmId{1}, Part::Memory, {}, digest}}};
 }
 
 Comparison compared(const Reader& left, const Reader& right, const Ignored& ignored = {}) {
@@ -83,12 +73,12 @@ TEST(DigestsOfTwoTraces, ThatAreNeverAtTheSameCountAreSaidNotToBeCompared) {
 }
 
 TEST(DigestsOfTwoTraces, ArePairedByTheirParts) {
-  const PartDigest clock = part_of(VmId{}, Part::Clock, 1);
-  const PartDigest ram = part_of(VmId{1}, Part::Memory, 2);
-  const PartDigest other_ram = part_of(VmId{2}, Part::Memory, 3);
-  const PartDigest board = part_of(VmId{1}, Part::Board, 4);
-  const auto left = trace_of({state(100, {clock, other_ram, ram})});
-  const auto right = trace_of({state(100, {clock, ram, board})});
+  const PartDigest clock{{}, Part::Clock, {}, 1};
+  const PartDigest ram{VmId{1}, Part::Memory, {}, 2};
+  const PartDigest other_ram{VmId{2}, Part::Memory, {}, 3};
+  const PartDigest board{VmId{1}, Part::Board, {}, 4};
+  const auto left = trace_of({DigestRecord{100, 0, {clock, other_ram, ram}}});
+  const auto right = trace_of({DigestRecord{100, 0, {clock, ram, board}}});
 
   const auto found = compared(left, right);
 
@@ -98,14 +88,36 @@ TEST(DigestsOfTwoTraces, ArePairedByTheirParts) {
 }
 
 TEST(DigestsOfTwoTraces, NameThePartThatDiffersAmongOthers) {
-  const PartDigest ram = part_of(VmId{1}, Part::Memory, 2);
-  const PartDigest other = part_of(VmId{2}, Part::Memory, 2);
+  const PartDigest ram{VmId{1}, Part::Memory, {}, 2};
+  const PartDigest other{VmId{2}, Part::Memory, {}, 2};
   PartDigest changed = ram;
   changed.digest = 3;
-  const auto left = trace_of({state(100, {other, ram})});
-  const auto right = trace_of({state(100, {changed})});
+  const auto left = trace_of({DigestRecord{100, 0, {other, ram}}});
+  const auto right = trace_of({DigestRecord{100, 0, {changed}}});
 
   EXPECT_EQ(compared(left, right).divergence->what.field, "digest of the memory of vm 1");
+}
+
+TEST(DigestsOfTwoTraces, AreOfStatesWhateverTheRecordsBefore) {
+  const PartDigest ram{VmId{1}, Part::Ram, {}, 2, 0x1000, 0x1000};
+  PartDigest other_ram = ram;
+  other_ram.base = 0x2000;
+  PartDigest changed = ram;
+  changed.digest = 3;
+  const auto left =
+      trace_of({DigestRecord{100, 1, {ram, other_ram}}, DigestRecord{200, 2, {changed}},
+                DigestRecord{200, 2, {}}, DigestRecord{300, 3, {ram}}});
+  const auto right =
+      trace_of({DigestRecord{200, 2, {changed, other_ram}}, DigestRecord{300, 3, {ram}}});
+  const auto another = trace_of({DigestRecord{200, 4, {changed}}, DigestRecord{300, 5, {ram}}});
+
+  EXPECT_FALSE(compared(left, right).divergence);
+  EXPECT_EQ(compared(left, right).equal_digests, 2U);
+  const auto found = compared(left, another);
+  ASSERT_TRUE(found.divergence);
+  EXPECT_EQ(found.divergence->retired, 200U);
+  EXPECT_EQ(found.divergence->what.field, "digest of the RAM 0x2000..0x3000 of vm 1");
+  EXPECT_EQ(found.divergence->what.right, "zeroes");
 }
 
 TEST(DigestsOfTwoTraces, ComeWithTheExitsBeforeThem) {
