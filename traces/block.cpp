@@ -89,6 +89,15 @@ std::optional<Frame> decode_frame(ConstBytes bytes) {
   return frame;
 }
 
+std::optional<std::uint8_t> unknown_layer(ConstBytes bytes) {
+  if (bytes.size() < kFrameSize || load_le<std::uint32_t>(bytes, 0) != kBlockMagic ||
+      load_le<std::uint16_t>(bytes, 6) != frame_check(bytes)) {
+    return std::nullopt;
+  }
+  const auto layer = std::to_integer<std::uint8_t>(bytes[4]);
+  return layer < kLayers ? std::nullopt : std::optional(layer);
+}
+
 bool is_intact(const Frame& frame, ConstBytes frame_bytes, ConstBytes stored) {
   return frame.check == check_of(frame_bytes, stored);
 }

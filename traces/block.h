@@ -56,6 +56,8 @@ struct Frame {
 [[nodiscard]] std::array<std::byte, kFrameSize> encode(const Frame& frame, ConstBytes stored);
 /// Nothing where the fields cannot be; whether the bytes are intact is is_intact()'s to say.
 [[nodiscard]] std::optional<Frame> decode_frame(ConstBytes bytes);
+/// The layer of a frame that would be one but for its layer: of a later program.
+[[nodiscard]] std::optional<std::uint8_t> unknown_layer(ConstBytes bytes);
 [[nodiscard]] bool is_intact(const Frame& frame, ConstBytes frame_bytes, ConstBytes stored);
 
 }  // namespace retrap::traces

@@ -119,6 +119,7 @@ bool ColumnReader::fail(std::string_view problem) {
 
 bool ColumnReader::begin(ConstBytes payload) {
   problem_ = {};
+  unknown_tag_.reset();
   ByteSource source(payload);
   const std::uint64_t retired = source.varint();
   state_->begin(retired, source.varint());
@@ -219,6 +220,7 @@ bool ColumnReader::next(Event& event) {
     injection.change = static_cast<LineChange>(tag - kInjectionTag);
     return check();
   }
+  unknown_tag_ = tag;
   return fail("an event is of no known kind");
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "traces/events.h"
@@ -103,6 +104,8 @@ class ColumnReader {
   /// False at the end, and where something is wrong: then problem() is not empty.
   [[nodiscard]] bool next(Event& event);
   [[nodiscard]] std::string_view problem() const { return problem_; }
+  /// The tag of a later program that is the problem; else nothing.
+  [[nodiscard]] std::optional<std::uint8_t> unknown_tag() const { return unknown_tag_; }
 
  private:
   [[nodiscard]] ByteSource& of(Column column) { return sources_[static_cast<std::size_t>(column)]; }
@@ -116,6 +119,7 @@ class ColumnReader {
   std::array<ByteSource, kColumns> sources_;
   std::unique_ptr<ColumnState> state_;
   std::string_view problem_;
+  std::optional<std::uint8_t> unknown_tag_;
 };
 
 }  // namespace retrap::traces

@@ -20,6 +20,13 @@ tl::unexpected<Error> Reader::damaged(std::uint64_t offset, std::string_view wha
               name_, offset, what);
 }
 
+tl::unexpected<Error> Reader::unknown(std::uint64_t offset, std::string_view what) const {
+  return fail(ErrorCode::Unsupported,
+              "{}: offset {:#x}: the trace has {}, which this program does not know; use a newer "
+              "retrap",
+              name_, offset, what);
+}
+
 Result<Reader> Reader::open(const std::string& path, ReadOptions options) {
   RETRAP_TRY(ByteVector bytes, read_file(path, kLargestFile));
   return parse(path, std::move(bytes), options);
@@ -77,6 +84,9 @@ Result<> Reader::load_blocks() {
       return {};
     }
     const auto frame = decode_frame(rest);
+    if (const auto layer = unknown_layer(rest)) {
+      return unknown(at, fmt::format("a block of layer {}", *layer));
+    }
     if (!frame) return damaged(at, "no block begins here");
     if (frame->stored > rest.size() - kFrameSize) {
       cut_off(at);
@@ -123,6 +133,8 @@ Result<> Reader::take(const Block& block) {
     }
     case Layer::Inputs:
       while (!source.at_end()) {
+        const std::string later = unknown_in_input(source);
+        if (!later.empty()) return unknown(block.offset, later);
         auto input = take_input(source);
         if (!input) return damaged(block.offset, "an input is none");
         if (!inputs_.empty() && input->retired < inputs_.back().retired) {
@@ -135,6 +147,9 @@ Result<> Reader::take(const Block& block) {
     case Layer::Digests:
       while (!source.at_end()) {
         auto digest = digest_reader_.take(source);
+        if (const auto part = digest_reader_.unknown_part(); !digest && part) {
+          return unknown(block.offset, fmt::format("a digest of part {}", *part));
+        }
         if (!digest) return damaged(block.offset, "a digest is none");
         digests_.push_back(*std::move(digest));
         digest_blocks_.push_back(blocks_.size());
@@ -223,12 +238,18 @@ void EventCursor::seek(std::uint64_t exit) {
   }
 }
 
+tl::unexpected<Error> EventCursor::problem() const {
+  const std::uint64_t offset = reader_->blocks()[block_ - 1].offset;
+  const auto tag = columns_.unknown_tag();
+  if (!tag) return reader_->damaged(offset, columns_.problem());
+  return reader_->unknown(offset, *tag < kAnswerTag ? fmt::format("an exit of kind {}", *tag)
+                                                    : fmt::format("an event of kind {}", *tag));
+}
+
 Result<bool> EventCursor::next_in_next_block(Event& event) {
   const auto& blocks = reader_->blocks();
   for (;;) {
-    if (open_ && !columns_.problem().empty()) {
-      return reader_->damaged(blocks[block_ - 1].offset, columns_.problem());
-    }
+    if (open_ && !columns_.problem().empty()) return problem();
     open_ = false;
     while (block_ < blocks.size() && blocks[block_].frame.layer != Layer::Exits) ++block_;
     if (block_ == blocks.size()) return false;

@@ -62,6 +62,8 @@ class Reader {
   [[nodiscard]] Result<ByteVector> image(std::size_t number) const;
 
   [[nodiscard]] tl::unexpected<Error> no_header(std::uint64_t offset) const;
+  /// Something intact that only a later program can have written: "an input of kind 17".
+  [[nodiscard]] tl::unexpected<Error> unknown(std::uint64_t offset, std::string_view what) const;
   [[nodiscard]] tl::unexpected<Error> damaged(std::uint64_t offset, std::string_view what) const;
 
  private:
@@ -113,6 +115,7 @@ class EventCursor {
 
  private:
   [[nodiscard]] Result<bool> next_in_next_block(Event& event);
+  [[nodiscard]] tl::unexpected<Error> problem() const;
 
   const Reader* reader_;  ///< never null; outlives this
   Decompressor decompressor_;

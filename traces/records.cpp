@@ -1,6 +1,8 @@
 // Inputs, digests and the end as bytes, and back.
 #include "traces/records.h"
 
+#include <fmt/format.h>
+
 #include "vmm/base/overloaded.h"
 
 namespace retrap::traces {
@@ -81,6 +83,17 @@ void append(ByteVector& to, const InputRecord& input) {
              input.input);
 }
 
+std::string unknown_in_input(ByteSource from) {
+  const std::uint8_t kind = from.byte();
+  const std::uint8_t when = from.byte();
+  if (!from.good()) return "";
+  if (kind >= kInputKinds) return fmt::format("an input of kind {}", kind);
+  if (when > static_cast<std::uint8_t>(InputRecord::When::Ended)) {
+    return fmt::format("an input with when {}", when);
+  }
+  return "";
+}
+
 std::optional<InputRecord> take_input(ByteSource& from) {
   InputRecord input;
   const std::uint8_t kind = from.byte();
@@ -122,6 +135,7 @@ bool DigestReader::describe(ByteSource& from) {
   part.base = from.varint();
   part.size = from.varint();
   part.name = from.text();
+  if (from.good() && number >= kParts) unknown_part_ = number;
   if (!from.good() || number >= kParts || part.name.size() > kMaxPartName) return false;
   part.part = static_cast<Part>(number);
   described_.push_back(std::move(part));

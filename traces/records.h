@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "traces/digests.h"
@@ -18,6 +19,9 @@ void append(ByteVector& to, const EndRecord& end);
 /// Each takes one record off `from`, or gives nothing where there is none.
 [[nodiscard]] std::optional<InputRecord> take_input(ByteSource& from);
 [[nodiscard]] std::optional<EndRecord> take_end(ByteSource& from);
+
+/// "an input of kind 17", where the input that comes next is one of a later program; else empty.
+[[nodiscard]] std::string unknown_in_input(ByteSource from);
 
 /// Writes digests. A part is described where it is first written, and has a number from then on.
 class DigestWriter {
@@ -36,6 +40,8 @@ class DigestReader {
   explicit DigestReader(std::uint32_t version) : version_(version) {}
   /// Nothing where there is none.
   [[nodiscard]] std::optional<DigestRecord> take(ByteSource& from);
+  /// The part of a later program that take() came to, where it gave nothing.
+  [[nodiscard]] std::optional<std::uint8_t> unknown_part() const { return unknown_part_; }
 
  private:
   [[nodiscard]] std::optional<DigestRecord> take_version_1(ByteSource& from);
@@ -43,6 +49,7 @@ class DigestReader {
 
   std::uint32_t version_;
   std::vector<PartDigest> described_;
+  std::optional<std::uint8_t> unknown_part_;
   DigestState last_;  ///< version 1
 };
 

@@ -116,9 +116,63 @@ TEST(ATraceReader, RefusesColumnsThatDoNotFillTheirBlock) {
               FailsSaying(ErrorCode::CorruptTrace, "columns"));
 }
 
+/// What a reader says of a trace with this block.
+void expect_later(Layer layer, const ByteVector& stored, const std::string& what) {
+  EXPECT_THAT(read_everything(crafted({.layer = layer}, stored)),
+              FailsSaying(ErrorCode::Unsupported, "t.rtr: offset 0x"));
+  EXPECT_THAT(read_everything(crafted({.layer = layer}, stored)),
+              FailsSaying(ErrorCode::Unsupported,
+                          "the trace has " + what +
+                              ", which this program does not know; use a newer retrap"));
+}
+
+TEST(ATraceReader, NamesWhatOnlyALaterProgramKnows) {
+  ByteVector input;
+  append(input, sample_inputs()[0]);
+  ByteVector kind = input;
+  kind[0] = std::byte{17};
+  ByteVector when = input;
+  when[1] = std::byte{9};
+  expect_later(Layer::Inputs, kind, "an input of kind 17");
+  expect_later(Layer::Inputs, when, "an input with when 9");
+
+  ByteVector digest;
+  DigestRecord record = sample_digest();
+  record.parts[0].part = static_cast<Part>(77);
+  DigestWriter().append(digest, record);
+  expect_later(Layer::Digests, digest, "a digest of part 77");
+
+  expect_later(static_cast<Layer>(9), ByteVector(3), "a block of layer 9");
+}
+
+/// A block of exits whose one event has this tag.
+ByteVector with_tag(std::uint8_t tag) {
+  ColumnWriter columns;
+  columns.begin(0, 0);
+  columns.add(AnswerRecord{VmId{1}, {}, 5});
+  ByteVector payload;
+  columns.payload(payload);
+  std::replace(payload.begin(), payload.end(), std::byte{kAnswerTag}, std::byte{tag});
+  return payload;
+}
+
+TEST(ATraceReader, NamesEventsThatOnlyALaterProgramKnows) {
+  expect_later(Layer::Exits, with_tag(kExitKinds), fmt::format("an exit of kind {}", kExitKinds));
+  expect_later(Layer::Exits, with_tag(99), "an event of kind 99");
+}
+
+TEST(ATraceReader, TakesADamagedLayerForDamage) {
+  ByteVector bytes = crafted({.layer = static_cast<Layer>(9)}, ByteVector(3));
+  bytes[Reader::parse("t.rtr", sample_trace())->blocks()[0].offset + 4] ^= std::byte{8};
+
+  EXPECT_THAT(read_everything(bytes), FailsSaying(ErrorCode::CorruptTrace, "no block begins here"));
+}
+
 TEST(ATraceReader, RefusesRecordsThatAreNone) {
   for (const Layer layer : {Layer::Inputs, Layer::Digests, Layer::End}) {
-    EXPECT_THAT(read_everything(crafted({.layer = layer}, ByteVector(7, std::byte{0xff}))),
+    ByteVector record(7, std::byte{0xff});
+    record[0] = record[1] = std::byte{0};
+    EXPECT_THAT(read_everything(crafted({.layer = layer}, record)),
                 FailsSaying(ErrorCode::CorruptTrace, "none"));
   }
 }
