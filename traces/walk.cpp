@@ -8,24 +8,39 @@ namespace {
 class Others {
  public:
   Others(const Reader& reader, const Filter& filter, Visitor& visitor)
-      : reader_(reader), visitor_(visitor), wanted_(filter.takes_everything()) {}
+      : reader_(reader), filter_(filter), visitor_(visitor) {}
 
-  void before(std::size_t block, std::uint64_t exit, const Filter& filter) {
-    const bool shown = wanted_ && exit >= filter.first_exit() && exit <= filter.last_exit();
-    while (input_ < reader_.inputs().size() && reader_.block_of_input(input_) < block) {
-      if (shown) visitor_.on_input(reader_.inputs()[input_]);
-      ++input_;
+  /// `place`: behind the last event of earlier blocks.
+  void before(std::size_t block, const Filter::Place& place) {
+    const auto& inputs = reader_.inputs();
+    const auto& digests = reader_.digests();
+    for (;;) {
+      const std::size_t input = input_ < inputs.size() ? reader_.block_of_input(input_) : block;
+      const std::size_t digest =
+          digest_ < digests.size() ? reader_.block_of_digest(digest_) : block;
+      if (input >= block && digest >= block) return;
+      if (input < digest) {
+        if (filter_.takes(inputs[input_], place)) visitor_.on_input(inputs[input_]);
+        ++input_;
+      } else {
+        if (filter_.takes(digests[digest_], place)) visitor_.on_digest(digests[digest_]);
+        ++digest_;
+      }
     }
-    while (digest_ < reader_.digests().size() && reader_.block_of_digest(digest_) < block) {
-      if (shown) visitor_.on_digest(reader_.digests()[digest_]);
-      ++digest_;
-    }
+  }
+
+  /// Those before a block that is not gone through from its begin.
+  void skip_before(std::size_t block) {
+    const auto& inputs = reader_.inputs();
+    const auto& digests = reader_.digests();
+    while (input_ < inputs.size() && reader_.block_of_input(input_) < block) ++input_;
+    while (digest_ < digests.size() && reader_.block_of_digest(digest_) < block) ++digest_;
   }
 
  private:
   const Reader& reader_;
+  const Filter& filter_;
   Visitor& visitor_;
-  bool wanted_;
   std::size_t input_ = 0;
   std::size_t digest_ = 0;
 };
@@ -34,18 +49,25 @@ class Others {
 
 Result<> walk(const Reader& reader, const Filter& filter, Visitor& visitor) {
   EventCursor cursor(reader);
-  cursor.seek(filter.first_exit() == 0 ? 0 : filter.first_exit() - 1);
+  if (filter.first_exit() != 0) cursor.seek(filter.first_exit() - 1);
   Others others(reader, filter, visitor);
+  others.skip_before(cursor.block());
+  Filter::Place place{.exit = cursor.exits() == 0 ? 0 : cursor.exits() - 1};
   Event event;
+  std::size_t block = 0;
   for (;;) {
     RETRAP_TRY(const bool more, cursor.next(event));
-    const std::uint64_t exit = cursor.exits() == 0 ? 0 : cursor.exits() - 1;
-    others.before(more ? cursor.block() : reader.blocks().size(), exit, filter);
+    if (!more || cursor.block() != block) {
+      block = more ? cursor.block() : reader.blocks().size();
+      others.before(block, place);
+    }
     if (!more) return {};
-    if (exit > filter.last_exit()) return {};
-    if (const auto* const record = std::get_if<ExitRecord>(&event))
-      visitor.on_passing(*record, exit);
-    if (filter.takes(event, exit)) visitor.on_event(event, exit);
+    if (const auto* const record = std::get_if<ExitRecord>(&event)) {
+      place = {cursor.exits() - 1, record->retired, record->idle_ns};
+      if (place.exit > filter.last_exit()) return {};
+      visitor.on_passing(*record, place.exit);
+    }
+    if (filter.takes(event, place)) visitor.on_event(event, place.exit);
   }
 }
 

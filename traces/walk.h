@@ -22,7 +22,7 @@ class Visitor {
   virtual void on_digest(const DigestRecord& digest) { (void)digest; }
 };
 
-/// Events that `filter` takes; inputs and digests too where it takes everything.
+/// Events, inputs and digests that `filter` takes, in the order in which they happened.
 [[nodiscard]] Result<> walk(const Reader& reader, const Filter& filter, Visitor& visitor);
 
 }  // namespace retrap::traces

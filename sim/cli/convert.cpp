@@ -153,7 +153,10 @@ Command converted_look(const WrittenLook& written, LookOptions::What what,
   look.up_to_damage = written.up_to_damage;
   converter.file(written.output, "--output", look.output);
   converter.convert(written.top, "--top", look.top, number(1, kAny));
-  converter.convert(written.filter, "--filter", look.filter, traces::Filter::parse);
+  if (!written.filter.empty()) {
+    const std::string filter = fmt::format("{}", fmt::join(written.filter, ","));
+    converter.convert(filter, "--filter", look.filter, traces::Filter::parse);
+  }
   std::uint64_t from = 0;
   std::uint64_t to = kAny;
   converter.convert(written.from, "--from", from, number(0, kAny));
@@ -162,6 +165,7 @@ Command converted_look(const WrittenLook& written, LookOptions::What what,
     converter.say("--from", *written.from, fmt::format("is behind --to {}; swap them", to));
   }
   look.filter.set_range(from, to);
+  if (from > to) converter.say("--from", *written.from, "is behind --to; exchange them");
   look.other = written.other;
   if (what == LookOptions::What::ExportPerfetto) {
     const std::string format = written.format.value_or("");

@@ -29,7 +29,8 @@ struct Written {
 /// The same for the commands that read traces.
 struct WrittenLook {
   Text trace, other, until, then, kernel, initrd, seed, max_instructions, slice, ignore, output,
-      format, filter, from, to, top, elf, unplug;
+      format, from, to, top, elf, unplug;
+  std::vector<std::string> filter;  ///< all of them must be met
   bool json = false;
   bool up_to_damage = false;
   bool exits_only = false;

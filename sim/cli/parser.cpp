@@ -19,6 +19,7 @@ namespace {
 constexpr std::string_view kLookExamples = R"(Examples:
   retrap stat boot.rtr --top 20
   retrap dump boot.rtr --from 100 --to 200 --filter kind=mmio-write,addr=0x9000000..0x9000fff
+  retrap dump boot.rtr --filter kind=input,injection --filter time=1000000..2000000,vm=1
   retrap dump boot.rtr --json
   retrap export boot.rtr --format perfetto -o boot.json
   retrap export boot.rtr --format csv -o boot.csv
@@ -107,8 +108,11 @@ void add_replay(CLI::App& app, WrittenLook& written) {
 void add_events(CLI::App& app, WrittenLook& written) {
   add_text(app, "--from", written.from, "The first exit, by number", "EXIT");
   add_text(app, "--to", written.to, "The last exit", "EXIT");
-  add_text(app, "--filter", written.filter, "NAME=VALUE or NAME=FIRST..LAST, with commas between",
-           "TERMS");
+  app.add_option("--filter", written.filter,
+                 "kind=, vm=, vcpu=, exit=, retired=, time= (ns), pc= or a field (addr=): VALUE or "
+                 "FIRST..LAST, more values behind commas; all terms and all --filter must be met")
+      ->type_name("TERMS")
+      ->allow_extra_args(false);
 }
 
 Command converted_demo(const Text& seed) {
