@@ -7,6 +7,7 @@
 #include "sim/cli/device_names.h"
 #include "sim/cli/lcov.h"
 #include "sim/cli/report.h"
+#include "sim/cli/same_file.h"
 #include "sim/cli/terminal.h"
 #include "traces/export.h"
 #include "traces/page.h"
@@ -125,6 +126,9 @@ Result<> shown(const traces::Reader& trace, const LookOptions& options, Output& 
 
 Result<> look_at(const LookOptions& options) {
   if (options.output) RETRAP_TRY(check_writable(*options.output));
+  RETRAP_TRY(check_distinct({{"-o", options.output}}, {{"the trace", options.trace},
+                                                       {"the other trace", options.other},
+                                                       {"the guest of --elf", options.elf}}));
   RETRAP_TRY(const auto trace,
              traces::Reader::open(options.trace, {.up_to_damage = options.up_to_damage}));
   if (!trace.missing().empty()) complain(trace.missing());

@@ -8,6 +8,7 @@
 #include "sim/cli/guest.h"
 #include "sim/cli/interruption.h"
 #include "sim/cli/report.h"
+#include "sim/cli/same_file.h"
 #include "sim/cli/session.h"
 #include "sim/cli/terminal.h"
 #include "sim/exit_statistics.h"
@@ -23,6 +24,13 @@ Result<Session> prepared(const RunOptions& options, StandardOutput& console) {
   if (options.json) RETRAP_TRY(check_writable(*options.json));
   if (options.output) RETRAP_TRY(check_writable(*options.output));
   RETRAP_TRY(Guest guest, make_guest(options, &console));
+  const VmConfig& config = guest.machine->vm(0).config();
+  RETRAP_TRY(check_distinct({{"-o", options.output}, {"--json", options.json}},
+                            {{"the configuration", options.config},
+                             {"the kernel", config.kernel_path},
+                             {"the initial RAM disk", config.ramdisk_path},
+                             {"the device tree", config.dtb_path},
+                             {"the firmware", config.bios_path}}));
   for (const std::string& note : guest.notes) complain(note);
   return Session::start(std::move(guest.machine), options, guest.images);
 }
