@@ -1,6 +1,7 @@
 // A scripted CPU whose script is a trace: it takes the recorded exits at the recorded times.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -15,9 +16,10 @@ namespace retrap {
 /// The next event of a trace, until somebody takes it.
 class EventFeed {
  public:
-  /// Where `without_deliveries`, those are passed over: the CPUs that took them are not there.
-  explicit EventFeed(const traces::Reader& trace, bool without_deliveries = false)
-      : cursor_(trace), without_deliveries_(without_deliveries) {
+  /// Deliveries to the VMs `without_deliveries` are passed over: the CPUs that took them are not
+  /// there.
+  explicit EventFeed(const traces::Reader& trace, std::vector<VmId> without_deliveries = {})
+      : cursor_(trace), without_deliveries_(std::move(without_deliveries)) {
     advance();
   }
 
@@ -31,7 +33,7 @@ class EventFeed {
       const auto more = cursor_.next(event_);
       has_ = more && *more;
       if (!more) error_ = more.error();
-    } while (has_ && without_deliveries_ && is_delivery());
+    } while (has_ && is_passed_over());
   }
   /// The number of the exit at the head, or of the one before it.
   [[nodiscard]] std::uint64_t number() const {
@@ -41,14 +43,16 @@ class EventFeed {
   [[nodiscard]] const std::optional<Error>& error() const { return error_; }
 
  private:
-  [[nodiscard]] bool is_delivery() const {
+  [[nodiscard]] bool is_passed_over() const {
     const auto* const line = std::get_if<traces::InjectionRecord>(&event_);
-    return line != nullptr && line->change == LineChange::Deliver;
+    return line != nullptr && line->change == LineChange::Deliver &&
+           std::find(without_deliveries_.begin(), without_deliveries_.end(), line->vm) !=
+               without_deliveries_.end();
   }
 
   traces::EventCursor cursor_;
   traces::Event event_;
-  bool without_deliveries_;
+  std::vector<VmId> without_deliveries_;
   bool has_ = false;
   std::optional<Error> error_;
 };

@@ -21,6 +21,16 @@ using traces::InputRecord;
 
 namespace {
 
+/// Some thirty years.
+constexpr std::uint64_t kLongestRun = std::uint64_t{1} << 60;
+
+Result<> check_count(const traces::Reader& trace, std::uint64_t retired) {
+  if (retired < kLongestRun) return {};
+  return fail(ErrorCode::InvalidInput,
+              "{}: says that {} instructions ran, which no machine comes to; record it again",
+              trace.name(), retired);
+}
+
 /// The instruction count of the last that a trace says: all that is known of where a recording was
 /// when it was cut off.
 Result<std::uint64_t> last_known(const traces::Reader& trace) {
@@ -32,7 +42,10 @@ Result<std::uint64_t> last_known(const traces::Reader& trace) {
   traces::EventCursor events(trace);
   for (Event event;;) {
     RETRAP_TRY(const bool more, events.next(event));
-    if (!more) return last;
+    if (!more) {
+      RETRAP_TRY(check_count(trace, last));
+      return last;
+    }
     if (const auto* exit = std::get_if<ExitRecord>(&event)) last = std::max(last, exit->retired);
   }
 }
@@ -65,6 +78,11 @@ bool is_as(InputRecord::When when, StopReason reason) {
 }
 
 }  // namespace
+
+Result<> check_counts(const traces::Reader& trace) {
+  for (const InputRecord& input : trace.inputs()) RETRAP_TRY(check_count(trace, input.retired));
+  return trace.end() ? check_count(trace, trace.end()->retired) : Result<>();
+}
 
 /// Stops the machine at a virtual time.
 class Replayer::TimeAlarm final : public AlarmSink {
@@ -361,6 +379,7 @@ void Replayer::replay_end() {
 }
 
 Result<ReplayReport> Replayer::run(const Until& until) {
+  RETRAP_TRY(check_counts(trace_));
   until_ = until;
   stopped_ = false;
   const bool listens = compares_events_ || std::holds_alternative<UntilExit>(until) ||

@@ -58,6 +58,10 @@ struct ReplayReport {
   RunReport run;
 };
 
+/// InvalidInput where a trace speaks of an instruction count that no machine comes to in a
+/// lifetime: a replay would not end.
+[[nodiscard]] Result<> check_counts(const traces::Reader& trace);
+
 /// Replays a trace on a machine that is set up as the recorded one was, and has not run.
 class Replayer final : public MachineObserver, private DeviceRecord {
  public:

@@ -2,6 +2,7 @@
 #include "sim/replay_exits.h"
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -10,9 +11,11 @@
 #include "sim/host_ram.h"
 #include "sim/recorded_devices.h"
 #include "sim/recorded_vcpu.h"
+#include "sim/replay.h"
 #include "sim/scripted/scripted_board.h"
 #include "traces/text.h"
 #include "vmm/hypervisor.h"
+#include "vmm/ivc_calls.h"
 
 namespace retrap {
 namespace {
@@ -39,22 +42,13 @@ class RecordedBoard final : public Board {
   std::vector<std::unique_ptr<RecordedVcpu>> vcpus_;
 };
 
-/// A host whose architecture makes such boards.
-class RecordedHost final : public Hal, public Architecture, public ConsoleSink {
+/// Makes such boards.
+class RecordedArchitecture final : public Architecture {
  public:
-  RecordedHost(HostRam ram, ArchId arch, ExitReplayBoard board, EventFeed& feed, std::uint64_t seed)
-      : ram_(std::move(ram)),
-        memory_(HostPhys(0x1'0000'0000), ram_.bytes()),
-        feed_(feed),
-        seed_(seed) {
-    if (board == ExitReplayBoard::Recorded) real_ = make_architecture(arch, memory_, clock_);
-    if (real_ == nullptr) real_ = std::make_unique<scripted::ScriptedArchitecture>(arch);
-  }
+  /// Those that are references outlive this.
+  RecordedArchitecture(std::unique_ptr<Architecture> real, EventFeed& feed, Clock& clock)
+      : real_(std::move(real)), feed_(feed), clock_(clock) {}
 
-  Frames& frames() override { return frames_; }
-  Clock& clock() override { return clock_; }
-  [[nodiscard]] std::uint64_t seed() const override { return seed_; }
-  Architecture* architecture(ArchId arch) override { return arch == id() ? this : nullptr; }
   [[nodiscard]] ArchId id() const override { return real_->id(); }
   [[nodiscard]] const PageTableFormat& page_table_format() const override {
     return real_->page_table_format();
@@ -69,6 +63,36 @@ class RecordedHost final : public Hal, public Architecture, public ConsoleSink {
     RETRAP_TRY(auto board, real_->make_board(config, parts));
     return std::make_unique<RecordedBoard>(config, std::move(board), feed_, clock_);
   }
+
+ private:
+  std::unique_ptr<Architecture> real_;
+  EventFeed& feed_;
+  Clock& clock_;
+};
+
+/// A host with such architectures.
+class RecordedHost final : public Hal, public ConsoleSink {
+ public:
+  RecordedHost(HostRam ram, ExitReplayBoard board, EventFeed& feed, std::uint64_t seed)
+      : ram_(std::move(ram)),
+        memory_(HostPhys(0x1'0000'0000), ram_.bytes()),
+        board_(board),
+        feed_(feed),
+        seed_(seed) {}
+
+  Frames& frames() override { return frames_; }
+  Clock& clock() override { return clock_; }
+  [[nodiscard]] std::uint64_t seed() const override { return seed_; }
+  Architecture* architecture(ArchId arch) override {
+    auto& architecture = architectures_[static_cast<std::size_t>(arch)];
+    if (architecture == nullptr) {
+      std::unique_ptr<Architecture> real;
+      if (board_ == ExitReplayBoard::Recorded) real = make_architecture(arch, memory_, clock_);
+      if (real == nullptr) real = std::make_unique<scripted::ScriptedArchitecture>(arch);
+      architecture = std::make_unique<RecordedArchitecture>(std::move(real), feed_, clock_);
+    }
+    return architecture.get();
+  }
   void put(char byte) override { (void)byte; }
 
  private:
@@ -76,10 +100,28 @@ class RecordedHost final : public Hal, public Architecture, public ConsoleSink {
   HostMemory memory_;
   Frames frames_{memory_};
   Clock clock_;
+  ExitReplayBoard board_;
   EventFeed& feed_;
   std::uint64_t seed_;
-  std::unique_ptr<Architecture> real_;
+  std::array<std::unique_ptr<Architecture>, kAllArchs.size()> architectures_;
 };
+
+/// A call about channels between VMs.
+struct ChannelCall {
+  VmId vm;
+  VcpuId vcpu;
+  exits::Hypercall call;
+};
+
+std::optional<ChannelCall> channel_call_of(const ExitEvent& event) {
+  const auto* const call = std::get_if<exits::Hypercall>(&event.reason);
+  if (call == nullptr ||
+      call->nr < static_cast<std::uint64_t>(HypercallNumber::IvcPublishChannel) ||
+      call->nr > static_cast<std::uint64_t>(HypercallNumber::IvcNotify)) {
+    return std::nullopt;
+  }
+  return ChannelCall{event.vm, event.vcpu, *call};
+}
 
 /// Hears what the monitor does, and drives it.
 class Replay final : public Observer, private DeviceRecord {
@@ -89,13 +131,18 @@ class Replay final : public Observer, private DeviceRecord {
 
   void on_exit(const ExitEvent& event) override {
     const traces::ExitRecord* const recorded = feed_.exit();
-    if (recorded != nullptr && recorded->reason == event.reason && recorded->vcpu == event.vcpu) {
+    if (recorded != nullptr && recorded->reason == event.reason && recorded->vm == event.vm &&
+        recorded->vcpu == event.vcpu) {
       ++report_.exits;
+      channel_call_ = channel_call_of(event);
       return take();
     }
     differ(traces::record_of(event, clock_.idle_ns()));
   }
   void on_answer(const AnswerEvent& event) override {
+    if (channel_call_ && channel_call_->vm == event.vm && channel_call_->vcpu == event.vcpu) {
+      if (take_channel_answer(*std::exchange(channel_call_, std::nullopt))) return;
+    }
     ++report_.answers;
     check(traces::record_of(event));
   }
@@ -106,9 +153,11 @@ class Replay final : public Observer, private DeviceRecord {
   }
 
   ExitReplayReport run() {
-    hypervisor_.vm(0).set_observer(this);
-    // The memory that they work on is not there.
-    take_devices_away(hypervisor_.vm(0), /*use_memory=*/true, *this, taken_);
+    for (std::size_t vm = 0; vm < hypervisor_.vm_num(); ++vm) {
+      hypervisor_.vm(vm).set_observer(this);
+      // The memory that they work on is not there.
+      take_devices_away(hypervisor_.vm(vm), /*use_memory=*/true, *this, taken_);
+    }
     hypervisor_.boot_all();
     constexpr unsigned kMostTries = 100;  // others wake up, alarms go off: no more often than this
     std::uint64_t taken = 0;
@@ -129,9 +178,16 @@ class Replay final : public Observer, private DeviceRecord {
       (void)hypervisor_.wake();
       skip_to(exit->idle_ns);
       clock_.set_slice_end(kNever);
-      (void)hypervisor_.run({.vm = 0, .vcpu = exit->vcpu});
+      const auto vm = position_of(exit->vm);
+      if (!vm || index(exit->vcpu) >= hypervisor_.vm(*vm).config().cpu_num) {
+        missing();
+        break;
+      }
+      (void)hypervisor_.run({.vm = *vm, .vcpu = exit->vcpu});
     }
-    hypervisor_.vm(0).set_observer(nullptr);
+    for (std::size_t vm = 0; vm < hypervisor_.vm_num(); ++vm) {
+      hypervisor_.vm(vm).set_observer(nullptr);
+    }
     return std::move(report_);
   }
 
@@ -141,8 +197,10 @@ class Replay final : public Observer, private DeviceRecord {
       const auto* const line = std::get_if<traces::InjectionRecord>(feed_.head());
       const auto level = line == nullptr ? std::nullopt : device_level(line->change);
       if (!level) return;
-      hypervisor_.vm(0).board().interrupts().set_line(static_cast<std::uint32_t>(line->vector),
-                                                      *level);
+      const auto vm = position_of(line->vm);
+      if (!vm) return;
+      hypervisor_.vm(*vm).board().interrupts().set_line(static_cast<std::uint32_t>(line->vector),
+                                                        *level);
       take();
     }
   }
@@ -173,6 +231,34 @@ class Replay final : public Observer, private DeviceRecord {
         feed_.head(), nullptr, {"event", "this", "none"}, feed_.number(), history_);
   }
 
+  /// The trace answers: what the call points at, in the memory of its guest, is not there, so there
+  /// are no channels. False where the trace has no answer.
+  bool take_channel_answer(const ChannelCall& made) {
+    const auto answer = [&]() -> const traces::AnswerRecord* {
+      const auto* const next = std::get_if<traces::AnswerRecord>(feed_.head());
+      const bool is_its = next != nullptr && next->vm == made.vm && next->vcpu == made.vcpu;
+      return is_its ? next : nullptr;
+    };
+    const bool pulses = answer() == nullptr || answer()->value == 0;
+    if (pulses && made.call.nr == static_cast<std::uint64_t>(HypercallNumber::IvcNotify)) {
+      const auto target = position_of(VmId{static_cast<std::uint32_t>(made.call.args[2])});
+      if (target && hypervisor_.vm(*target).is_built()) {
+        (void)pulse_ivc_line(hypervisor_.vm(*target));
+      }
+    }
+    if (answer() == nullptr) return false;
+    take();
+    return true;
+  }
+
+  /// Of the VM with this id, where it is there.
+  [[nodiscard]] std::optional<std::size_t> position_of(VmId id) const {
+    for (std::size_t vm = 0; vm < hypervisor_.vm_num(); ++vm) {
+      if (hypervisor_.vm(vm).id() == id) return vm;
+    }
+    return std::nullopt;
+  }
+
   void skip_to(std::uint64_t idle_ns) {
     while (clock_.idle_ns() < idle_ns) {
       const std::uint64_t target = clock_.now_ns() + (idle_ns - clock_.idle_ns());
@@ -186,8 +272,10 @@ class Replay final : public Observer, private DeviceRecord {
     const auto* const line = std::get_if<traces::InjectionRecord>(feed_.head());
     const auto level = line == nullptr ? std::nullopt : cpu_level(line->change);
     if (!level) return false;
+    const auto vm = position_of(line->vm);
+    if (!vm || index(line->vcpu) >= hypervisor_.vm(*vm).config().cpu_num) return false;
     lines_come_from_the_trace_ = true;
-    hypervisor_.vm(0).board().interrupts().set_cpu_line(
+    hypervisor_.vm(*vm).board().interrupts().set_cpu_line(
         line->vcpu, static_cast<std::uint32_t>(line->vector), *level);
     lines_come_from_the_trace_ = false;
     take();
@@ -239,14 +327,27 @@ class Replay final : public Observer, private DeviceRecord {
     if (input_ == trace_.inputs().size()) return false;
     const traces::InputRecord& record = trace_.inputs()[input_++];
     advance_to(record.retired);
-    apply(record.input);
+    if (const auto vm = position_of(record.vm)) {
+      apply(*vm, record.input);
+    } else if (!report_.divergence) {
+      report_.divergence = traces::divergence_between(
+          nullptr, nullptr,
+          {"input", traces::to_text(record), fmt::format("there is no vm {}", index(record.vm))},
+          feed_.number(), history_);
+    }
     return true;
   }
 
   /// What changes nothing for the monitor is passed over: its guest does not run.
-  void apply(const traces::Input& input) {
-    Vm& vm = hypervisor_.vm(0);
-    if (const auto* console = std::get_if<traces::ConsoleInput>(&input)) {
+  void apply(std::size_t position, const traces::Input& input) {
+    Vm& vm = hypervisor_.vm(position);
+    if (std::holds_alternative<traces::ShutdownInput>(input)) {
+      (void)hypervisor_.shutdown(position);
+    } else if (std::holds_alternative<traces::DestroyInput>(input)) {
+      (void)hypervisor_.destroy(position);
+    } else if (!vm.is_built()) {
+      return;
+    } else if (const auto* console = std::get_if<traces::ConsoleInput>(&input)) {
       for (const char byte : console->bytes) (void)vm.board().receive(byte);
     } else if (const auto* interrupt = std::get_if<traces::InterruptInput>(&input)) {
       (void)vm.inject_interrupt_to_vcpu(interrupt->vcpu, interrupt->vector);
@@ -260,8 +361,8 @@ class Replay final : public Observer, private DeviceRecord {
     } else if (const auto* grow = std::get_if<traces::GrowInput>(&input)) {
       (void)vm.grow_memory(GuestPhys(grow->gpa), grow->size, MappingFlags(grow->flags));
     } else if (std::holds_alternative<traces::ResetInput>(input)) {
-      if (!hypervisor_.reset(0)) return;
-      take_devices_away(hypervisor_.vm(0), /*use_memory=*/true, *this, taken_);
+      if (!hypervisor_.reset(position)) return;
+      take_devices_away(vm, /*use_memory=*/true, *this, taken_);
       hypervisor_.boot_all();
     }
   }
@@ -275,28 +376,39 @@ class Replay final : public Observer, private DeviceRecord {
   std::size_t input_ = 0;
   std::uint64_t takes_ = 0;  ///< events of the feed
   bool lines_come_from_the_trace_ = false;
+  std::optional<ChannelCall> channel_call_;  ///< that has no answer yet
   std::vector<std::unique_ptr<Device>> taken_;
 };
 
 }  // namespace
 
-Result<ExitReplayReport> replay_exits(const traces::Reader& trace, const VmConfig& config,
-                                      ExitReplayBoard board) {
+Result<ExitReplayReport> replay_exits(const traces::Reader& trace,
+                                      std::span<const VmConfig> configs, ExitReplayBoard board) {
   if (trace.header().detail == traces::Detail::Inputs) {
     return fail(ErrorCode::Unsupported,
                 "{}: holds inputs only; record with --record exits to replay exits", trace.name());
   }
+  RETRAP_TRY(check_counts(trace));
   constexpr std::uint64_t kMemory = std::uint64_t{16} << 30;
   RETRAP_TRY(HostRam ram, HostRam::map(kMemory));
   // On x86_64 an interrupt enters the guest with its CPU, on the others the guest's own access to
   // the controller delivers it.
-  EventFeed feed(trace, /*without_deliveries=*/config.arch == ArchId::X86_64);
-  RecordedHost host(std::move(ram), config.arch, board, feed, trace.header().seed);
-  VmConfig lazy = config;
-  lazy.populate = Populate::Lazy;
-  RETRAP_TRY(auto vm, Vm::create(std::move(lazy), host, host));
+  std::vector<VmId> without_deliveries;
+  for (const VmConfig& config : configs) {
+    if (config.arch == ArchId::X86_64) without_deliveries.push_back(VmId{config.id});
+  }
+  EventFeed feed(trace, std::move(without_deliveries));
+  RecordedHost host(std::move(ram), board, feed, trace.header().seed);
   Hypervisor hypervisor;
-  RETRAP_TRY([[maybe_unused]] Vm * adopted, hypervisor.adopt(std::move(vm)));
+  for (const VmConfig& config : configs) {
+    VmConfig lazy = config;
+    lazy.populate = Populate::Lazy;
+    RETRAP_TRY(auto vm, Vm::create(std::move(lazy), host, host)
+                            .map_error(while_doing("{}: its configuration", trace.name())));
+    RETRAP_TRY([[maybe_unused]] Vm * adopted,
+               hypervisor.adopt(std::move(vm))
+                   .map_error(while_doing("{}: its configuration", trace.name())));
+  }
   auto report = Replay(trace, feed, host.clock(), hypervisor).run();
   if (feed.error()) return tl::unexpected(*feed.error());
   return report;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "traces/compare.h"
 #include "traces/reader.h"
@@ -23,13 +24,19 @@ enum class ExitReplayBoard : std::uint8_t {
   Scripted,  ///< none: for traces of scripted machines, and for measurements
 };
 
-/// Gives every recorded exit to a monitor with the recorded configuration, and compares what it
-/// answers. An Error where the trace cannot be read, has no exits, or its VM cannot be made.
-/// What the CPUs' own timers did to the interrupt controller, without an exit, is in the trace.
-/// What the guest writes to its memory is not: devices whose requests are there (virtio) are not
-/// asked, and the trace answers for them.
+/// Gives every recorded exit to a monitor with the recorded VMs, and compares what it answers. An
+/// Error where the trace cannot be read, has no exits, or its VM cannot be made. What the CPUs' own
+/// timers did to the interrupt controller, without an exit, is in the trace. What the guest writes
+/// to its memory is not: devices whose requests are there (virtio) are not asked, and the trace
+/// answers for them, as it does for calls about channels between VMs.
 [[nodiscard]] Result<ExitReplayReport> replay_exits(
-    const traces::Reader& trace, const VmConfig& config,
+    const traces::Reader& trace, std::span<const VmConfig> configs,
     ExitReplayBoard board = ExitReplayBoard::Recorded);
+/// Of one VM.
+[[nodiscard]] inline Result<ExitReplayReport> replay_exits(
+    const traces::Reader& trace, const VmConfig& config,
+    ExitReplayBoard board = ExitReplayBoard::Recorded) {
+  return replay_exits(trace, std::span(&config, 1), board);
+}
 
 }  // namespace retrap

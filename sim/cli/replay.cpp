@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <filesystem>
 
 #include "sim/cli/commands.h"
 #include "sim/cli/interruption.h"
@@ -39,7 +40,11 @@ Result<std::vector<std::byte>> bytes_of(const traces::Reader& trace, std::size_t
   if (image.embedded && !given) {
     RETRAP_TRY(bytes, trace.image(number));
   } else {
-    auto read = read_file(path, kLargestImage);
+    // A trace may name whatever its author likes: nobody waits for a pipe.
+    std::error_code status;
+    const bool is_pipe = !given && std::filesystem::is_fifo(path, status);
+    Result<std::vector<std::byte>> read = fail(ErrorCode::InvalidInput, "{}: is a pipe", path);
+    if (!is_pipe) read = read_file(path, kLargestImage);
     if (!read) {
       Error error = read.error();
       error.message =
@@ -78,27 +83,37 @@ Result<Images> images_of(const traces::Reader& trace, const VmConfig& config,
   return images;
 }
 
-/// The recorded machine, before its first instruction.
-Result<std::unique_ptr<Machine>> prepared(const traces::Reader& trace, const ReplayOptions& options,
-                                          ConsoleSink& console) {
-  const traces::Header& header = trace.header();
-  if (header.configs.empty()) {
+/// Of all VMs.
+Result<std::vector<VmConfig>> configs_of(const traces::Reader& trace) {
+  if (trace.header().configs.empty()) {
     return fail(ErrorCode::Unsupported,
                 "{}: it was recorded by a program that set its machine up itself; replay it with "
                 "that program (sim/replay.h)",
                 trace.name());
   }
+  std::vector<VmConfig> configs;
+  for (const std::string& text : trace.header().configs) {
+    RETRAP_TRY(VmConfig config,
+               parse_config(text, "config").map_error(while_doing("{}", trace.name())));
+    configs.push_back(std::move(config));
+  }
+  return configs;
+}
+
+/// The recorded machine, before its first instruction.
+Result<std::unique_ptr<Machine>> prepared(const traces::Reader& trace, const ReplayOptions& options,
+                                          ConsoleSink& console) {
+  const traces::Header& header = trace.header();
+  RETRAP_TRY(const std::vector<VmConfig> configs, configs_of(trace));
   RETRAP_TRY(
       auto machine,
       Machine::create({.memory_bytes = header.memory_bytes,
                        .seed = options.goes_on ? header.seed : options.seed.value_or(header.seed),
                        .slice = options.slice}));
-  for (const std::string& text : header.configs) {
-    RETRAP_TRY(VmConfig config,
-               parse_config(text, "config").map_error(while_doing("{}", trace.name())));
+  for (const VmConfig& config : configs) {
     RETRAP_TRY(const Images images, images_of(trace, config, options));
     RETRAP_TRY([[maybe_unused]] Vm * vm,
-               machine->add_vm(std::move(config), images, &console)
+               machine->add_vm(config, images, &console)
                    .map_error(while_doing("{}: its configuration", trace.name())));
   }
   return machine;
@@ -184,15 +199,8 @@ Status conclude(Machine& machine, const traces::Reader& trace, const ReplayRepor
 
 /// The monitor alone.
 Status replay_only_exits(const traces::Reader& trace) {
-  if (trace.header().configs.size() != 1) {
-    complain(fmt::format("{}: --exits-only replays traces of one VM that retrap has set up",
-                         trace.name()));
-    return Status::Failure;
-  }
-  const auto report =
-      parse_config(trace.header().configs[0], "config").and_then([&](const VmConfig& config) {
-        return replay_exits(trace, config);
-      });
+  const auto report = configs_of(trace).and_then(
+      [&](const std::vector<VmConfig>& configs) { return replay_exits(trace, configs); });
   if (!report) {
     complain(report.error().message);
     return Status::Failure;
