@@ -17,16 +17,16 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-constexpr VmId kVm{1};
+constexpr VmId kGuest{1};
 
 PartDigest ram(std::uint64_t base, std::uint64_t digest) {
-  return {kVm, Part::Ram, {}, digest, base, 0x20'0000};
+  return {kGuest, Part::Ram, {}, digest, base, 0x20'0000};
 }
 PartDigest uart(std::uint64_t digest) {
-  return {kVm, Part::MmioDevice, {}, digest, 0x0900'0000, 0x1000, "pl011"};
+  return {kGuest, Part::MmioDevice, {}, digest, 0x0900'0000, 0x1000, "pl011"};
 }
 PartDigest registers(std::uint32_t vcpu, std::uint64_t digest) {
-  return {kVm, Part::Registers, VcpuId{vcpu}, digest};
+  return {kGuest, Part::Registers, VcpuId{vcpu}, digest};
 }
 std::vector<PartDigest> machine() {
   return {uart(1), ram(0x4020'0000, 2), ram(0x4000'0000, 3), registers(1, 4), registers(0, 5)};
@@ -160,7 +160,7 @@ TEST(ADigestOfVersion1, IsReadAsWhatChanged) {
     }
     return bytes;
   };
-  const PartDigest memory{kVm, Part::Memory, {}, 7};
+  const PartDigest memory{kGuest, Part::Memory, {}, 7};
 
   EXPECT_THAT(taken(reader, record(1000, 6))->parts, SizeIs(2));
   const auto second = taken(reader, record(2000, 7));

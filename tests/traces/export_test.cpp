@@ -76,7 +76,7 @@ TEST(CsvOfATrace, HasARowForAnAnswerWithoutItsExit) {
 TEST(CsvOfATrace, HasInputsAndDigestsWithQuotesWhereTheyNeedThem) {
   const InputRecord typed{7, InputRecord::When::Stopped, kVm, ConsoleInput{"a,\"b\"\n"}};
   const std::string csv =
-      exported<CsvExport>({typed, DigestRecord{9, {{kVm, Part::Memory, {}, 0xabc}}}});
+      exported<CsvExport>({typed, DigestRecord{9, 0, {{kVm, Part::Memory, {}, 0xabc}}}});
 
   EXPECT_EQ(csv, std::string(kColumns) +
                      ",7,,1,,,input,\"console \"\"a,\\\"\"b\\\"\"\\u000a\"\"\",\n"
