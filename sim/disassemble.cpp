@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 namespace retrap {
 namespace {
@@ -35,30 +34,33 @@ std::string undecoded(std::uint64_t pc, std::span<const std::uint8_t> bytes) {
 }  // namespace
 
 std::vector<std::string> disassemble(ArchId arch, std::uint64_t pc, const CodeAtPc& code) {
-  std::array<std::uint8_t, sizeof(code.bytes)> bytes{};
-  const std::size_t size = std::min(code.size, bytes.size());
-  for (std::size_t i = 0; i < size; ++i) bytes[i] = std::to_integer<std::uint8_t>(code.bytes[i]);
+  return disassemble(arch, code.bits, pc,
+                     std::span(code.bytes).first(std::min(code.size, code.bytes.size())));
+}
+
+std::vector<std::string> disassemble(ArchId arch, unsigned bits, std::uint64_t address,
+                                     std::span<const std::byte> code) {
+  std::vector<std::uint8_t> bytes;
+  bytes.reserve(code.size());
+  for (const std::byte byte : code) bytes.push_back(std::to_integer<std::uint8_t>(byte));
   std::vector<std::string> lines;
-  const auto [engine, mode] = machinery_of(arch, code.bits);
+  const auto [engine, mode] = machinery_of(arch, bits);
   csh handle = 0;
   if (cs_open(engine, mode, &handle) != CS_ERR_OK) {
-    lines.push_back(undecoded(pc, std::span(bytes).first(size)));
+    lines.push_back(undecoded(address, bytes));
     return lines;
   }
   cs_insn* instructions = nullptr;
-  const std::size_t count = cs_disasm(handle, bytes.data(), size, pc, 0, &instructions);
-  std::size_t at = 0;
+  const std::size_t count =
+      cs_disasm(handle, bytes.data(), bytes.size(), address, 0, &instructions);
   for (std::size_t i = 0; i < count; ++i) {
     const cs_insn& one = instructions[i];
     lines.push_back(fmt::format("{:#x}  {} {}", one.address, one.mnemonic, one.op_str));
-    at += one.size;
   }
   if (count != 0) cs_free(instructions, count);
   (void)cs_close(&handle);
   // The last bytes may be the begin of an instruction that goes on behind them.
-  if (lines.empty() && at < size) {
-    lines.push_back(undecoded(pc, std::span(bytes).subspan(at, size - at)));
-  }
+  if (lines.empty() && !bytes.empty()) lines.push_back(undecoded(address, bytes));
   return lines;
 }
 

@@ -1,6 +1,9 @@
 // What instructions mean, for people who look at a guest; Capstone stands behind it.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -13,5 +16,11 @@ namespace retrap {
 /// is no instruction is shown as its bytes.
 [[nodiscard]] std::vector<std::string> disassemble(ArchId arch, std::uint64_t pc,
                                                    const CodeAtPc& code);
+
+/// The same of any bytes; x86 code has 16, 32 or 64 `bits`. It ends where the first bytes stand
+/// that are no instruction.
+[[nodiscard]] std::vector<std::string> disassemble(ArchId arch, unsigned bits,
+                                                   std::uint64_t address,
+                                                   std::span<const std::byte> code);
 
 }  // namespace retrap

@@ -1,6 +1,7 @@
 // retrap diff: where two traces part.
 #include <fmt/format.h>
 
+#include "sim/cli/code.h"
 #include "sim/cli/commands.h"
 #include "sim/cli/terminal.h"
 #include "traces/compare.h"
@@ -18,7 +19,7 @@ Status diff(const DiffOptions& options) {
   for (const auto* reader : {&left, &right}) {
     if (!(*reader)->missing().empty()) complain((*reader)->missing());
   }
-  const auto comparison = traces::compare(*left, *right, options.ignored);
+  auto comparison = traces::compare(*left, *right, options.ignored);
   if (!comparison) {
     complain(comparison.error().message);
     return Status::Failure;
@@ -31,6 +32,7 @@ Status diff(const DiffOptions& options) {
   }
   fmt::print("{}\n", traces::summary(*comparison));
   if (comparison->divergence) {
+    add_code(*comparison->divergence, *left);
     fmt::print("{}", traces::to_text(*comparison->divergence, "left", "right"));
   }
   if (std::fflush(stdout) != 0) {

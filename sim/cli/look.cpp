@@ -3,6 +3,7 @@
 
 #include <cstdio>
 
+#include "sim/cli/code.h"
 #include "sim/cli/commands.h"
 #include "sim/cli/device_names.h"
 #include "sim/cli/lcov.h"
@@ -90,6 +91,7 @@ Result<> page(const traces::Reader& trace, const LookOptions& options, Output& o
                traces::Reader::open(*options.other, {.up_to_damage = options.up_to_damage}));
     RETRAP_TRY(auto comparison, traces::compare(trace, other));
     divergence = std::move(comparison.divergence);
+    if (divergence) add_code(*divergence, trace);
   }
   RETRAP_TRY(const std::string html, traces::make_page(trace, divergence));
   output.put(html);

@@ -174,6 +174,59 @@ TEST_P(Traces, AreComparedWithOneAnother) {
   EXPECT_THAT(other.out, AllOf(HasSubstr("seed: 1 and 2"), HasSubstr("first difference at exit")));
 }
 
+/// What diff shows of two runs of other seeds.
+class CodeOfTraces : public test::TraceFolder {
+ public:
+  std::string shown(std::vector<std::string> more = {}) {
+    more.insert(more.end(), {"--vcpus", "2", "--seed", "1"});
+    EXPECT_EQ(record("a.rtr", "smp", more).status, 0);
+    more.back() = "2";
+    EXPECT_EQ(record("b.rtr", "smp", more).status, 0);
+    return retrap({"diff", "a.rtr", "b.rtr"}).out;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(All, CodeOfTraces, ::testing::ValuesIn(kAllArchs),
+                         [](const auto& tested) { return std::string(to_string(tested.param)); });
+
+TEST_P(CodeOfTraces, IsShownAroundADifference) {
+  const std::string text = shown();
+
+  const auto at = text.find(" at pc 0x");
+  ASSERT_NE(at, std::string::npos) << text;
+  const std::string pc = text.substr(at + 7, text.find('\n', at) - at - 7);
+  const auto marked = text.find("\n  > " + pc + "  ");
+  ASSERT_NE(marked, std::string::npos) << text;
+  EXPECT_THAT(text.substr(at, marked - at), HasSubstr("\n    0x")) << "what comes before it";
+  EXPECT_THAT(text.substr(marked + 1), HasSubstr("\n    0x")) << "and behind";
+  EXPECT_THAT(text, Not(HasSubstr(".byte")));
+}
+
+TEST_P(CodeOfTraces, ComesOutOfTheTraceWhereItHasTheImages) {
+  const std::string with = shown({"--with-images"});
+
+  EXPECT_THAT(with, HasSubstr("\n  > 0x"));
+}
+
+TEST_P(CodeOfTraces, IsSaidToBeUnknownWithoutTheRecordedImage) {
+  std::filesystem::copy_file(builtin_guest(GetParam(), "smp"), path("kernel"));
+  for (const std::string seed : {"1", "2"}) {
+    const auto recorded =
+        retrap({"record", "-o", seed, "--kernel", "kernel", "--vcpus", "2", "--seed", seed});
+    EXPECT_EQ(recorded.status, 0);
+  }
+  std::filesystem::copy_file(builtin_guest(GetParam(), "hello"), path("kernel"),
+                             std::filesystem::copy_options::overwrite_existing);
+  const auto other = retrap({"diff", "1", "2"});
+  std::filesystem::remove(path("kernel"));
+  const auto none = retrap({"diff", "1", "2"});
+
+  EXPECT_EQ(other.status, 3);
+  EXPECT_THAT(other.out, HasSubstr("\n  no code: kernel"));
+  EXPECT_EQ(none.status, 3);
+  EXPECT_THAT(none.out, HasSubstr("\n  no code: kernel: cannot read"));
+}
+
 TEST_P(Traces, WithNothingInThemAreNotCalledEqual) {
   EXPECT_EQ(record("t.rtr", "hello", {"--record", "inputs"}).status, 0);
   const auto first = traces::Reader::open(path("t.rtr"))->blocks().at(1).offset;
