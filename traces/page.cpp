@@ -46,6 +46,25 @@ class Base64 {
   unsigned bits_ = 0;
 };
 
+/// What is no exit, at its time: inputs and digests.
+class Marks {
+ public:
+  void add(std::string_view kind, std::uint64_t ns, std::string_view what) {
+    // More than anybody can look at.
+    constexpr std::size_t kMost = 20'000;
+    constexpr std::size_t kLongest = 200;
+    if (++count_ > kMost) return;
+    fmt::format_to(std::back_inserter(text_), R"({{"kind":"{}","t":{},"what":)", kind, ns);
+    append_quoted(text_, what.substr(0, kLongest));
+    text_ += "},";
+  }
+  [[nodiscard]] std::string take() && { return "const MARKS=[" + std::move(text_) + "];\n"; }
+
+ private:
+  std::string text_;
+  std::size_t count_ = 0;
+};
+
 /// What the page knows of each exit: time, kind, vCPU, program counter, first field.
 class Columns final : public Visitor {
  public:
@@ -54,6 +73,7 @@ class Columns final : public Visitor {
     const auto* record = std::get_if<ExitRecord>(&event);
     if (record == nullptr) return;
     const std::uint64_t ns = record->retired + record->idle_ns;
+    idle_ns_ = record->idle_ns;
     // Hours fit: 2^48 ns are three days.
     times_.add(ns, 6);
     kinds_.add(record->reason.index(), 1);
@@ -63,7 +83,17 @@ class Columns final : public Visitor {
     details_.add(values_of(record->reason)[0], 8);
   }
 
+  void on_input(const InputRecord& input) override {
+    marks_.add("input", input.retired + idle_ns_,
+               fmt::format("vm {} {}", index(input.vm), details_of(input)));
+  }
+  void on_digest(const DigestRecord& digest) override {
+    marks_.add("digest", digest.retired + idle_ns_,
+               fmt::format("root {:016x}, {} parts", digest.root, digest.parts.size()));
+  }
+
   void put(std::string& to) && {
+    to += std::move(marks_).take();
     fmt::format_to(std::back_inserter(to), R"(const TIMES="{}",KINDS="{}",PLACES="{}",)",
                    std::move(times_).take(), std::move(kinds_).take(), std::move(places_).take());
     fmt::format_to(std::back_inserter(to), R"(PCS="{}",DETAILS="{}",)", std::move(pcs_).take(),
@@ -88,6 +118,8 @@ class Columns final : public Visitor {
     return found->second;
   }
 
+  Marks marks_;
+  std::uint64_t idle_ns_ = 0;  ///< of the last exit
   Base64 times_, kinds_, places_, pcs_, details_;
   std::map<std::uint64_t, std::uint64_t> pc_numbers_;
   std::vector<std::uint64_t> pc_names_;
@@ -125,15 +157,6 @@ std::string summary(const Reader& reader) {
   return text;
 }
 
-void put_inputs(std::string& to, const Reader& reader) {
-  to += "const INPUTS=[";
-  for (const InputRecord& input : reader.inputs()) {
-    append_json(to, input);
-    to.push_back(',');
-  }
-  to += "];\n";
-}
-
 void put_kinds(std::string& to) {
   to += "const KIND_NAMES=[";
   for (const std::string_view kind : kExitNames)
@@ -161,12 +184,13 @@ Result<std::string> make_page(const Reader& reader, const std::optional<Divergen
   RETRAP_TRY(walk(reader, {}, columns));
   std::string data;
   put_kinds(data);
-  put_inputs(data, reader);
   std::move(columns).put(data);
   if (divergence) {
-    fmt::format_to(std::back_inserter(data), "const DIVERGENCE={};\n", divergence->exit);
+    fmt::format_to(std::back_inserter(data), "const DIVERGENCE={},DIVERGED_AT={};\n",
+                   divergence->has_exit ? std::to_string(divergence->exit) : "-1",
+                   divergence->retired);
   } else {
-    data += "const DIVERGENCE=-1;\n";
+    data += "const DIVERGENCE=-1,DIVERGED_AT=-1;\n";
   }
   std::string page(kPageHead);
   page += fmt::format("<pre id=\"summary\">{}</pre>\n", escaped(summary(reader)));

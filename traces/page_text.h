@@ -11,6 +11,7 @@ inline constexpr std::string_view kPageHead = R"html(<!doctype html>
 body{font:14px/1.4 system-ui,sans-serif;margin:1em 2em;color:#222;background:#fff}
 pre,td,th,input{font:13px/1.4 ui-monospace,monospace}
 pre{background:#f4f4f4;padding:.6em;overflow:auto;margin:.5em 0}
+tr.input{color:#06c}tr.digest{color:#093}
 #divergence{background:#fde8e8;border-left:4px solid #c00}
 canvas{width:100%;height:260px;border:1px solid #bbb;cursor:crosshair;display:block}
 .columns{display:flex;gap:2em;flex-wrap:wrap;align-items:flex-start}
@@ -27,7 +28,7 @@ inline constexpr std::string_view kPageBody = R"html(
 wheel: zoom, drag: move, double click: all, click a kind: hide it</span></p>
 <canvas id="timeline"></canvas><pre id="range"></pre>
 <div class="columns"><table id="kinds"></table><table id="pcs"></table>
-<table id="list"></table></div>
+<table id="list"></table><table id="marks"></table></div>
 )html";
 
 inline constexpr std::string_view kPageScript = R"js(
@@ -40,7 +41,10 @@ for(let i=0,p=0;i<N;i++,p+=6)time[i]=tb[p]+tb[p+1]*256+tb[p+2]*65536+tb[p+3]*167
  +tb[p+4]*4294967296+tb[p+5]*1099511627776;
 const $=id=>document.getElementById(id),canvas=$("timeline"),ctx=canvas.getContext("2d");
 const color=k=>`hsl(${(k*67+200)%360} 65% 45%)`;
-const first=N?time[0]:0,last=N?Math.max(time[N-1],first+1):1;
+const ends=MARKS.length?[MARKS[0].t,MARKS[MARKS.length-1].t]:[];
+if(N)ends.push(time[0],time[N-1]);
+const first=ends.length?Math.min(...ends):0,last=ends.length?Math.max(...ends,first+1):1;
+const redAt=DIVERGENCE>=0&&DIVERGENCE<N?time[DIVERGENCE]:DIVERGED_AT;
 let from=first,to=last,off=new Set(),words="";
 const shown=i=>{if(off.has(kind[i]))return false;if(!words)return true;
  return (KIND_NAMES[kind[i]]+" "+PLACE_NAMES[place[i]]+" "+PC_NAMES[pc[i]]).includes(words)};
@@ -64,9 +68,15 @@ function draw(){
   const part=scale(sum)*n/sum,y=base.get(c)||0;ctx.fillStyle=color(key&31);
   ctx.fillRect(x,(row+1)*h-y-part,1,Math.max(part,.5));base.set(c,y+part)}
  ctx.fillStyle="#000";PLACE_NAMES.forEach((n,r)=>ctx.fillText(n,4,r*h+11));
- if(DIVERGENCE>=0&&DIVERGENCE<N){const x=(time[DIVERGENCE]-from)/span*W;
-  ctx.fillStyle="#c00";ctx.fillRect(x-1,0,3,H)}
- $("range").textContent=`${ns(from)} to ${ns(to)}: ${total} exits shown of ${N}`;
+ const near=MARKS.filter(m=>m.t>=from&&m.t<=to&&(!words||(m.kind+" "+m.what).includes(words)));
+ for(const m of near){ctx.fillStyle=m.kind=="input"?"#06c":"#093";
+  ctx.fillRect((m.t-from)/span*(W-2),m.kind=="input"?0:H-8,2,8)}
+ if(redAt>=0){ctx.fillStyle="#c00";ctx.fillRect((redAt-from)/span*W-1,0,3,H)}
+ $("range").textContent=`${ns(from)} to ${ns(to)}: ${total} exits shown of ${N}`
+  +(MARKS.length?`, ${near.length} inputs and digests of ${MARKS.length}`:"");
+ const text=t=>t.replace(/[&<>]/g,c=>({"&":"&amp;","<":"&lt;",">":"&gt;"})[c]);
+ $("marks").innerHTML=MARKS.length?"<tr><th>time<th>input or digest</tr>"+near.slice(0,40).map(m=>
+  `<tr class="${m.kind}"><td>${ns(m.t)}<td>${m.kind} ${text(m.what)}</tr>`).join(""):"";
  const top=m=>[...m].sort((x,y)=>y[1]-x[1]);
  $("pcs").innerHTML="<tr><th>exits<th>pc</tr>"+top(byPc).slice(0,20)
   .map(([p,n])=>`<tr><td>${n}<td>${PC_NAMES[p]}</tr>`).join("");

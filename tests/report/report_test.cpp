@@ -24,9 +24,10 @@ constexpr std::string_view kReader = R"html(
 const seen={},range=()=>$("range").textContent;
 const count=()=>+range().match(/: (\d+) exits shown of \d+/)[1];
 const pixels=()=>ctx.getImageData(0,0,canvas.width,canvas.height).data;
-const look=()=>{const p=pixels();let drawn=0,red=0;
- for(let i=0;i<p.length;i+=4){if(p[i+3])drawn++;if(p[i]==204&&!p[i+1]&&!p[i+2])red++}
- return{drawn,red,count:count(),range:range()}};
+const look=()=>{const p=pixels();let drawn=0,red=0,blue=0,green=0;
+ for(let i=0;i<p.length;i+=4){if(p[i+3])drawn++;if(p[i]==204&&!p[i+1]&&!p[i+2])red++;
+  if(!p[i]&&p[i+1]==102&&p[i+2]==204)blue++;if(!p[i]&&p[i+1]==153&&p[i+2]==51)green++}
+ return{drawn,red,blue,green,count:count(),range:range()}};
 seen.whole=look();seen.exits=N;seen.kinds=$("kinds").rows.length-1;
 canvas.dispatchEvent(new WheelEvent("wheel",{deltaY:-1,cancelable:true}));
 for(let i=0;i<4;i++)canvas.dispatchEvent(new WheelEvent("wheel",{deltaY:-1,cancelable:true}));
@@ -40,6 +41,9 @@ $("filter").value="no such thing";$("filter").dispatchEvent(new Event("input"));
 $("filter").value="";$("filter").dispatchEvent(new Event("input"));
 $("kinds").rows[1].cells[0].dispatchEvent(new MouseEvent("click",{bubbles:true}));
 seen.hidden=look();
+seen.inputs=document.querySelectorAll("#marks tr.input").length;
+seen.digests=document.querySelectorAll("#marks tr.digest").length;
+seen.marks=$("marks").textContent;
 seen.divergence=$("divergence")?$("divergence").textContent:"";
 const out=document.createElement("pre");out.id="seen";out.textContent="SEEN"+JSON.stringify(seen)
  +"DONE";document.body.append(out);
@@ -93,6 +97,25 @@ traces::Reader with_another_answer(const traces::Reader& trace, std::size_t whic
   return traces::Reader::parse("changed", bytes).value();
 }
 
+/// The events of a trace with an input and a digest in their midst.
+traces::Reader with_marks(const traces::Reader& trace) {
+  traces::ByteVector bytes;
+  auto writer =
+      traces::Writer::create(std::make_unique<traces::MemorySink>(bytes), trace.header()).value();
+  traces::EventCursor cursor(trace);
+  std::size_t events = 0;
+  for (traces::Event event; cursor.next(event).value();) {
+    std::visit([&](const auto& record) { writer.add(record); }, event);
+    const auto* const exit = std::get_if<traces::ExitRecord>(&event);
+    if (++events < 20 || exit == nullptr || writer.inputs() != 0) continue;
+    writer.add(traces::InputRecord{exit->retired, traces::InputRecord::When::Stopped, exit->vm,
+                                   traces::ConsoleInput{"<b>&\"</script>"}});
+    writer.add(traces::DigestRecord{exit->retired, 0xabc, {}});
+  }
+  EXPECT_THAT(writer.finish(*trace.end()), test::Succeeds());
+  return traces::Reader::parse("marked", bytes).value();
+}
+
 class Page : public ::testing::TestWithParam<ArchId> {
  public:
   void SetUp() override {
@@ -123,17 +146,34 @@ TEST_P(Page, RendersZoomsAndFilters) {
   EXPECT_EQ(seen["divergence"], "");
 }
 
+TEST_P(Page, MarksInputsAndDigests) {
+  const traces::Reader trace = with_marks(test::record(GetParam(), "timer"));
+  const json seen = seen_in_a_browser(traces::make_page(trace, std::nullopt).value());
+  ASSERT_TRUE(seen.is_object());
+
+  EXPECT_EQ(seen["inputs"], 1);
+  EXPECT_EQ(seen["digests"], 1);
+  EXPECT_THAT(seen["marks"].get<std::string>(), HasSubstr("console"));
+  EXPECT_THAT(seen["marks"].get<std::string>(), HasSubstr("root 0000000000000abc"));
+  EXPECT_GT(seen["whole"]["blue"], 0);
+  EXPECT_GT(seen["whole"]["green"], 0);
+  EXPECT_THAT(seen["whole"]["range"].get<std::string>(), HasSubstr("2 inputs and digests of 2"));
+}
+
 TEST_P(Page, ShowsWhereARunDiverged) {
   const traces::Reader trace = test::record(GetParam(), "timer");
   const auto comparison = traces::compare(trace, with_another_answer(trace, 3)).value();
   ASSERT_TRUE(comparison.divergence);
-  const json seen = seen_in_a_browser(traces::make_page(trace, comparison.divergence).value());
+  traces::Divergence with_code = *comparison.divergence;
+  with_code.code = {"> 0x1234  ldr w9, [x8]"};
+  const json seen = seen_in_a_browser(traces::make_page(trace, with_code).value());
   ASSERT_TRUE(seen.is_object());
 
   EXPECT_GT(seen["whole"]["red"], 300) << "a line from top to bottom";
   EXPECT_THAT(seen["divergence"].get<std::string>(),
               HasSubstr(fmt::format("first difference at exit {}", comparison.divergence->exit)));
   EXPECT_THAT(seen["divergence"].get<std::string>(), HasSubstr("answer"));
+  EXPECT_THAT(seen["divergence"].get<std::string>(), HasSubstr("> 0x1234  ldr w9, [x8]"));
 }
 
 }  // namespace
