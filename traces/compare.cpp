@@ -134,6 +134,11 @@ void note_header(Comparison& result, const Header& left, const Header& right) {
   note("seed", left.seed, right.seed);
   note("recorded", to_string(left.detail), to_string(right.detail));
   note("instructions between digests", left.digest_interval, right.digest_interval);
+  for (const BoardRecord& a : left.boards) {
+    for (const BoardRecord& b : right.boards) {
+      if (a.arch == b.arch) note("revision of the " + a.arch + " board", a.revision, b.revision);
+    }
+  }
   if (left.configs != right.configs) result.notes.emplace_back("the configurations differ");
   for (std::size_t i = 0; i < std::min(left.images.size(), right.images.size()); ++i) {
     if (left.images[i].digest == right.images[i].digest) continue;

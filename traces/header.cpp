@@ -13,6 +13,7 @@ enum Tag : std::uint8_t {
   kConfig = 6,
   kImage = 7,
   kNote = 8,
+  kBoard = 9,
 };
 
 void field(ByteVector& to, Tag tag, ConstBytes bytes) {
@@ -80,6 +81,11 @@ bool take(Header& header, std::uint64_t tag, ConstBytes bytes) {
       header.notes.emplace_back(std::move(name), source.text());
       break;
     }
+    case kBoard: {
+      std::string arch = source.text();
+      header.boards.push_back({std::move(arch), source.varint()});
+      break;
+    }
     default: return true;
   }
   return source.good() && source.at_end();
@@ -101,6 +107,12 @@ ByteVector encode(const Header& header) {
     append_text(note, name);
     append_text(note, text);
     field(to, kNote, ConstBytes(note));
+  }
+  for (const BoardRecord& board : header.boards) {
+    ByteVector bytes;
+    append_text(bytes, board.arch);
+    append_varint(bytes, board.revision);
+    field(to, kBoard, ConstBytes(bytes));
   }
   return to;
 }

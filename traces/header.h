@@ -24,6 +24,13 @@ struct ImageRecord {
   friend bool operator==(const ImageRecord&, const ImageRecord&) = default;
 };
 
+/// Which board the recording program had for VMs of an architecture.
+struct BoardRecord {
+  std::string arch;
+  std::uint64_t revision = 0;
+  friend bool operator==(const BoardRecord&, const BoardRecord&) = default;
+};
+
 struct Header {
   std::string program{};  ///< "retrap 0.1.0"
   Detail detail = Detail::Exits;
@@ -35,6 +42,7 @@ struct Header {
   std::vector<std::string> configs{};
   std::vector<ImageRecord> images{};
   std::vector<std::pair<std::string, std::string>> notes{};  ///< for readers, as "command"
+  std::vector<BoardRecord> boards{};  ///< one for each architecture; empty: not known
   friend bool operator==(const Header&, const Header&) = default;
 };
 

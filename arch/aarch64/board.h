@@ -12,6 +12,10 @@
 
 namespace retrap::aarch64 {
 
+/// What a guest can see of the board and its CPUs, as a number: one more with every change after
+/// which a recorded run replays as another one. Traces have it.
+inline constexpr std::uint64_t kBoardRevision = 1;
+
 /// Where things are. The addresses are those of QEMU's virt machine.
 struct MemoryMap {
   std::uint64_t ram = 0x4000'0000;

@@ -15,6 +15,10 @@
 
 namespace retrap::riscv64 {
 
+/// What a guest can see of the board and its CPUs, as a number: one more with every change after
+/// which a recorded run replays as another one. Traces have it.
+inline constexpr std::uint64_t kBoardRevision = 1;
+
 /// Where things are, as on QEMU's "virt" machine.
 namespace memory_map {
 inline constexpr std::uint64_t kFinisher = 0x10'0000;

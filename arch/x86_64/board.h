@@ -15,6 +15,10 @@
 
 namespace retrap::x86_64 {
 
+/// What a guest can see of the board and its CPUs, as a number: one more with every change after
+/// which a recorded run replays as another one. Traces have it.
+inline constexpr std::uint64_t kBoardRevision = 1;
+
 /// Port map: 0x20 0xa0 8259A, 0x40 8254, 0x61, 0x64, 0x70 RTC, 0xe9 debug, 0xf4 exit, 0x3f8 COM1
 /// (line 4), 0x4d0 ELCR, 0x600 ACPI PM1a, 0xcf9 reset. Memory: entropy 0xfeb00000 (line 20),
 /// IO-APIC 0xfec00000, local APICs 0xfee00000.

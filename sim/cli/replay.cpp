@@ -6,6 +6,7 @@
 #include <chrono>
 #include <filesystem>
 
+#include "sim/architectures.h"
 #include "sim/cli/commands.h"
 #include "sim/cli/interruption.h"
 #include "sim/cli/report.h"
@@ -81,6 +82,18 @@ Result<Images> images_of(const traces::Reader& trace, const VmConfig& config,
     }
   }
   return images;
+}
+
+/// A run on another board is another run.
+void note_boards(const traces::Header& header) {
+  for (const traces::BoardRecord& board : header.boards) {
+    const auto arch = arch_from_name(board.arch);
+    if (!arch || board_revision(*arch) == board.revision) continue;
+    complain(
+        fmt::format("recorded with revision {} of the {} board, this program has {}: it may "
+                    "diverge; use {}",
+                    board.revision, board.arch, board_revision(*arch), printable(header.program)));
+  }
 }
 
 /// Of all VMs.
@@ -224,6 +237,7 @@ Status replay(const ReplayOptions& options) {
     complain(trace.error().message);
     return Status::Failure;
   }
+  note_boards(trace->header());
   if (options.exits_only) return replay_only_exits(*trace);
   std::unique_ptr<Device> unplugged;  // who typed at one may still hold it
   auto machine = prepared(*trace, options, console);

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <utility>
 
+#include "sim/architectures.h"
 #include "sim/cli/keyboard.h"
 #include "vmm/base/digest.h"
 #include "vmm/config_text.h"
@@ -65,7 +66,9 @@ Result<Session> Session::start(std::unique_ptr<Machine> machine, const RunOption
                               .digest_interval = full ? options.digest_interval : 0,
                               .configs = {to_toml(config)},
                               .images = image_records(config, images, options.with_images),
-                              .notes = {}};
+                              .notes = {},
+                              .boards = {{.arch = std::string(to_string(config.arch)),
+                                          .revision = board_revision(config.arch)}}};
   RETRAP_TRY(auto sink, traces::make_file_sink(*options.output));
   RETRAP_TRY(session.recorder_, Recorder::start(*session.machine_, std::move(sink), header));
   if (!options.with_images) return session;
