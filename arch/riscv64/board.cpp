@@ -28,6 +28,7 @@ Result<std::unique_ptr<Board>> RiscvBoard::make(const VmConfig& config, VmParts 
 Result<> RiscvBoard::plug_devices() {
   auto plic = std::make_unique<Plic>(config_.cpu_num);
   plic_ = plic.get();
+  plic_->set_line_sink(&interrupts_);
   RETRAP_TRY(parts_.mmio.add(memory_map::kPlic, std::move(plic)));
   auto uart =
       std::make_unique<Ns16550>(parts_.console, Ns16550Options{.size = memory_map::kUartSize});

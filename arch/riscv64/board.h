@@ -53,9 +53,13 @@ class RiscvBoard final : public Board, SbiHarts {
 
  private:
   /// The inputs of the PLIC, and 1/5/9 at a vCPU.
-  class Interrupts final : public InterruptController {
+  class Interrupts final : public InterruptController, public LineSink {
    public:
     explicit Interrupts(RiscvBoard& board) : board_(board) {}
+    // Of the PLIC, which drives no lines by itself.
+    void on_cpu_line(VcpuId, std::uint32_t, bool) override {}
+    void on_device_line(std::uint32_t, bool) override {}
+    void on_delivery(VcpuId vcpu, std::uint64_t vector) override { tell_delivery(vcpu, vector); }
     void set_line(std::uint32_t line, bool level) override;
     void pulse(std::uint32_t line) override;
     [[nodiscard]] bool has_line(std::uint32_t line) const override;

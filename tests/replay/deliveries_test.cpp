@@ -35,11 +35,6 @@ std::vector<InjectionRecord> deliveries_of(const traces::Reader& trace) {
   return deliveries;
 }
 
-/// On riscv64 the built-in guests claim nothing of the PLIC, and a hart takes the rest by itself.
-bool claims_interrupts(ArchId arch) {
-  return arch != ArchId::Riscv64;
-}
-
 /// Every event of a guest.
 class Events final : public Observer {
  public:
@@ -78,7 +73,9 @@ Events run_in_slices(ArchId arch, std::string_view name, std::uint32_t vcpus, st
 TEST_P(Deliveries, AreAtTheSameInstructionsInSlicesOfAnySize) {
   for (const auto& [name, vcpus] : {std::pair("echo", 1U), {"timer", 1U}, {"ipis", 4U}}) {
     const Events whole = run_in_slices(GetParam(), name, vcpus, 0);
-    EXPECT_EQ(whole.deliveries > 0, claims_interrupts(GetParam())) << name;
+    // A hart takes what comes from its timer and from other harts by itself.
+    const bool by_itself = GetParam() == ArchId::Riscv64 && std::string_view(name) != "echo";
+    EXPECT_EQ(whole.deliveries > 0, !by_itself) << name;
     for (const std::uint64_t slice : {1U, 7U, 997U}) {
       if (vcpus > 1 && slice < 997) continue;
       const Events sliced = run_in_slices(GetParam(), name, vcpus, slice);
@@ -111,10 +108,9 @@ TEST_P(Deliveries, FollowTheInterruptThatBecamePending) {
   const traces::Reader trace = traces::Reader::parse("echo", bytes).value();
 
   const auto deliveries = deliveries_of(trace);
-  ASSERT_EQ(deliveries.size() >= 3, claims_interrupts(GetParam()));
+  ASSERT_GE(deliveries.size(), 3U);
   std::size_t next = 0;
   for (const auto& input : trace.inputs()) {
-    if (deliveries.empty()) break;
     while (next < deliveries.size() && deliveries[next].retired < input.retired) ++next;
     ASSERT_LT(next, deliveries.size());
     EXPECT_EQ(deliveries[next].vcpu, kBootVcpu);
@@ -137,6 +133,25 @@ TEST_P(Deliveries, FollowTheInterruptThatBecamePending) {
   const auto monitor = replay_exits(trace, config);
   ASSERT_THAT(monitor, Succeeds());
   EXPECT_FALSE(monitor->divergence) << to_text(*monitor->divergence, "was", "is");
+}
+
+TEST(DeliveriesOfAPlic, AreItsClaims) {
+  auto machine = machine_with(ArchId::Riscv64, "echo").value();
+  Vm& vm = machine->vm(0);
+  Events events;
+  machine->add_listener(events);
+  ASSERT_EQ(machine->run().reason, StopReason::Deadlocked);
+  ASSERT_TRUE(machine->type(vm, 'x'));
+
+  constexpr std::uint64_t kClaim = 0x0c20'0004;
+  const auto source = vm.mmio().read(kClaim, Width::Word, kBootVcpu);
+  machine->remove_listener(events);
+
+  ASSERT_NE(source.value_or(0), 0U);
+  const auto* const claimed = std::get_if<InjectionRecord>(&events.all.back());
+  ASSERT_NE(claimed, nullptr);
+  EXPECT_EQ(claimed->vector, *source);
+  EXPECT_EQ(name(claimed->change), "deliver");
 }
 
 /// The trace as it was before there were deliveries: of version 1, without them.
