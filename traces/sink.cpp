@@ -27,15 +27,25 @@ class FileSink final : public Sink {
     while (!bytes.empty()) {
       const ssize_t written = ::write(file_, bytes.data(), bytes.size());
       if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) return cannot_write(path_, written < 0 ? errno : ENOSPC);
+      if (written <= 0) return cannot_go_on(written < 0 ? errno : ENOSPC);
+      size_ += static_cast<std::uint64_t>(written);
       bytes = bytes.subspan(static_cast<std::size_t>(written));
     }
     return {};
   }
 
  private:
+  [[nodiscard]] tl::unexpected<Error> cannot_go_on(int error) const {
+    if (size_ == 0) return cannot_write(path_, error);
+    return fail(ErrorCode::Backend,
+                "{}: cannot write: {}; the trace is cut off at {} bytes; record again where there "
+                "is room",
+                path_, std::generic_category().message(error), size_);
+  }
+
   std::string path_;
   int file_;
+  std::uint64_t size_ = 0;  ///< written
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "sim/cli/code.h"
 #include "sim/cli/commands.h"
 #include "sim/cli/terminal.h"
+#include "vmm/config_check.h"
 #include "traces/compare.h"
 
 namespace retrap::cli {
@@ -24,7 +25,7 @@ Status diff(const DiffOptions& options) {
     complain(comparison.error().message);
     return Status::Failure;
   }
-  for (const std::string& note : comparison->notes) fmt::print("{}\n", note);
+  for (const std::string& note : comparison->notes) fmt::print("{}\n", printable(note));
   if (comparison->is_empty()) {
     (void)std::fflush(stdout);
     complain(traces::summary(*comparison));

@@ -11,6 +11,8 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "vmm/config_check.h"
+
 namespace retrap::cli {
 
 namespace {
@@ -82,6 +84,15 @@ Result<> check_writable(const std::string& path) {
   const std::string name = folder.empty() ? "." : folder.string();
   if (access(name.c_str(), W_OK) != 0) return cannot_write(path, errno);
   return {};
+}
+
+Result<> check_recordable(const std::string& path) {
+  std::error_code ignored;
+  if (path == "-" || fs::is_fifo(path, ignored) || fs::is_socket(path, ignored)) {
+    return fail(ErrorCode::InvalidInput, "-o {}: is no file, and a trace is one; name a file",
+                printable(path));
+  }
+  return check_writable(path);
 }
 
 Result<> write_file(const std::string& path, const std::string& text) {

@@ -32,6 +32,9 @@ struct RunSummary {
 /// Whether a report could be written to `path`: for saying so before a long run.
 [[nodiscard]] Result<> check_writable(const std::string& path);
 
+/// The same of a trace, which is a file.
+[[nodiscard]] Result<> check_recordable(const std::string& path);
+
 /// Writes `text` to a new file beside `path`, then renames it: there is never half a file. What is
 /// no regular file (a pipe, /dev/null) is written to as it is.
 [[nodiscard]] Result<> write_file(const std::string& path, const std::string& text);

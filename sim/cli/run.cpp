@@ -22,7 +22,7 @@ namespace {
 /// before all files are known to be good.
 Result<Session> prepared(const RunOptions& options, StandardOutput& console) {
   if (options.json) RETRAP_TRY(check_writable(*options.json));
-  if (options.output) RETRAP_TRY(check_writable(*options.output));
+  if (options.output) RETRAP_TRY(check_recordable(*options.output));
   RETRAP_TRY(Guest guest, make_guest(options, &console));
   const VmConfig& config = guest.machine->vm(0).config();
   RETRAP_TRY(check_distinct({{"-o", options.output}, {"--json", options.json}},

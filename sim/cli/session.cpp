@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <utility>
 
 #include "sim/architectures.h"
@@ -69,6 +70,8 @@ Result<Session> Session::start(std::unique_ptr<Machine> machine, const RunOption
                               .notes = {},
                               .boards = {{.arch = std::string(to_string(config.arch)),
                                           .revision = board_revision(config.arch)}}};
+  // A file that has become too large is an error of write(), not the end of the guest.
+  (void)std::signal(SIGXFSZ, SIG_IGN);
   RETRAP_TRY(auto sink, traces::make_file_sink(*options.output));
   RETRAP_TRY(session.recorder_, Recorder::start(*session.machine_, std::move(sink), header));
   if (!options.with_images) return session;

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "vmm/config_check.h"
+
 namespace retrap::cli {
 
 namespace {
@@ -27,7 +29,7 @@ void complain(std::string_view message) {
   while (!message.empty()) {
     const std::string_view line = message.substr(0, message.find('\n'));
     message.remove_prefix(std::min(message.size(), line.size() + 1));
-    out += fmt::format("{} {}\n", name, line);
+    out += fmt::format("{} {}\n", name, printable(line));
   }
   (void)std::fwrite(out.data(), 1, out.size(), stderr);
 }

@@ -8,7 +8,8 @@
 
 namespace retrap::cli {
 
-/// Says what went wrong: a line "retrap: ..." on standard error for each line of `message`.
+/// Says what went wrong: a line "retrap: ..." on standard error for each line of `message`, with
+/// control characters escaped, wherever they come from.
 void complain(std::string_view message);
 
 /// Whether standard error is a terminal and standard output is not: then progress disturbs nobody.
