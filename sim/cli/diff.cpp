@@ -4,8 +4,8 @@
 #include "sim/cli/code.h"
 #include "sim/cli/commands.h"
 #include "sim/cli/terminal.h"
-#include "vmm/config_check.h"
 #include "traces/compare.h"
+#include "vmm/config_check.h"
 
 namespace retrap::cli {
 
@@ -31,10 +31,10 @@ Status diff(const DiffOptions& options) {
     complain(traces::summary(*comparison));
     return Status::Failure;
   }
-  fmt::print("{}\n", traces::summary(*comparison));
+  fmt::print("{}\n", harmless(traces::summary(*comparison)));
   if (comparison->divergence) {
     add_code(*comparison->divergence, *left);
-    fmt::print("{}", traces::to_text(*comparison->divergence, "left", "right"));
+    fmt::print("{}", harmless(traces::to_text(*comparison->divergence, "left", "right")));
   }
   if (std::fflush(stdout) != 0) {
     complain("standard output: cannot write; give it a place with room");

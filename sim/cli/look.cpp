@@ -1,6 +1,8 @@
 // retrap stat, dump, export, report: a trace for people and for other programs.
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <cstdio>
 
 #include "sim/cli/code.h"
@@ -26,7 +28,8 @@ class Output {
     if (path_) {
       text_ += text;
     } else {
-      failed_ = failed_ || std::fwrite(text.data(), 1, text.size(), stdout) != text.size();
+      const std::string& shown = is_terminal_ ? harmless(text) : text;
+      failed_ = failed_ || std::fwrite(shown.data(), 1, shown.size(), stdout) != shown.size();
     }
   }
 
@@ -42,6 +45,7 @@ class Output {
   std::optional<std::string> path_;
   std::string text_;
   bool failed_ = false;
+  bool is_terminal_ = isatty(STDOUT_FILENO) == 1;
 };
 
 /// Hands on what an exporter has as soon as there is enough of it.

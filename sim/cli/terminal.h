@@ -12,6 +12,10 @@ namespace retrap::cli {
 /// control characters escaped, wherever they come from.
 void complain(std::string_view message);
 
+/// `text` with all control characters escaped but line feeds: traces hold whatever their author
+/// likes.
+[[nodiscard]] std::string harmless(std::string_view text);
+
 /// Whether standard error is a terminal and standard output is not: then progress disturbs nobody.
 [[nodiscard]] bool shows_progress();
 
