@@ -31,8 +31,8 @@ inline void repair(ByteVector& bytes) {
   }
 }
 
-/// A trace with a few bytes changed by `seed`, and its checks made good three times out of four.
-inline ByteVector mutated_trace(std::uint64_t seed) {
+/// The trace that is damaged.
+inline const ByteVector& whole_trace() {
   static const ByteVector kWhole = [] {
     ByteVector bytes;
     auto writer = Writer::create(std::make_unique<MemorySink>(bytes), sample_header()).value();
@@ -44,8 +44,13 @@ inline ByteVector mutated_trace(std::uint64_t seed) {
     (void)writer.finish(sample_end());
     return bytes;
   }();
+  return kWhole;
+}
+
+/// A trace with a few bytes changed by `seed`, and its checks made good three times out of four.
+inline ByteVector mutated_trace(std::uint64_t seed) {
   Prng prng(seed);
-  ByteVector bytes = kWhole;
+  ByteVector bytes = whole_trace();
   for (std::uint64_t i = prng.between(1, 8); i > 0; --i) {
     const auto at = static_cast<std::size_t>(prng.between(kPrefixSize, bytes.size() - 1));
     const std::array<std::uint64_t, 4> kinds = {
@@ -58,7 +63,8 @@ inline ByteVector mutated_trace(std::uint64_t seed) {
   return bytes;
 }
 
-/// Everything a reader can be asked, through every exporter; the first error.
+/// Everything a reader can be asked, through every exporter, and beside a trace that is whole; the
+/// first error.
 inline Result<> read_everything(ByteVector bytes, ReadOptions options = {}) {
   RETRAP_TRY(const Reader reader, Reader::parse("t.rtr", std::move(bytes), options));
   for (std::size_t i = 0; i < reader.header().images.size(); ++i) {
@@ -76,7 +82,12 @@ inline Result<> read_everything(ByteVector bytes, ReadOptions options = {}) {
   RETRAP_TRY(walk(reader, {}, statistics));
   (void)statistics.to_text(10);
   (void)statistics.to_json(10);
-  RETRAP_TRY(const auto comparison, compare(reader, reader));
+  static const Reader kWhole = Reader::parse("whole.rtr", whole_trace()).value();
+  RETRAP_TRY(const auto comparison, compare(reader, kWhole));
+  (void)summary(comparison);
+  if (comparison.divergence) (void)to_text(*comparison.divergence, "left", "right");
+  RETRAP_TRY(const auto itself, compare(reader, reader));
+  if (itself.divergence) return fail(ErrorCode::Diverged, "it differs from itself");
   return make_page(reader, comparison.divergence).map([](const auto&) {});
 }
 
