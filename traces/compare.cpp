@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "traces/compare_states.h"
 #include "traces/text.h"
@@ -126,6 +127,27 @@ Result<std::optional<StateDifference>> compare_events(Comparison& result, const 
   }
 }
 
+/// The first line that is not the same in two configurations.
+void note_configs(Comparison& result, const std::vector<std::string>& left,
+                  const std::vector<std::string>& right) {
+  if (left.size() != right.size()) {
+    result.notes.push_back(fmt::format("VMs: {} and {}", left.size(), right.size()));
+  }
+  for (std::size_t i = 0; i < std::min(left.size(), right.size()); ++i) {
+    const auto [a, b] =
+        std::mismatch(left[i].begin(), left[i].end(), right[i].begin(), right[i].end());
+    if (a == left[i].end() && b == right[i].end()) continue;
+    const auto line_at = [](const std::string& text, std::string::const_iterator at) {
+      const auto offset = static_cast<std::size_t>(at - text.begin());
+      const std::size_t before = offset == 0 ? std::string::npos : text.rfind('\n', offset - 1);
+      const std::size_t first = before == std::string::npos ? 0 : before + 1;
+      return text.substr(first, text.find('\n', first) - first);
+    };
+    result.notes.push_back(fmt::format("the configurations differ: {} and {}", line_at(left[i], a),
+                                       line_at(right[i], b)));
+  }
+}
+
 void note_header(Comparison& result, const Header& left, const Header& right) {
   const auto note = [&](std::string_view name, const auto& a, const auto& b) {
     if (a != b) result.notes.push_back(fmt::format("{}: {} and {}", name, a, b));
@@ -139,7 +161,7 @@ void note_header(Comparison& result, const Header& left, const Header& right) {
       if (a.arch == b.arch) note("revision of the " + a.arch + " board", a.revision, b.revision);
     }
   }
-  if (left.configs != right.configs) result.notes.emplace_back("the configurations differ");
+  note_configs(result, left.configs, right.configs);
   for (std::size_t i = 0; i < std::min(left.images.size(), right.images.size()); ++i) {
     if (left.images[i].digest == right.images[i].digest) continue;
     result.notes.push_back(fmt::format("{}: {} and {} are not the same", left.images[i].role,
@@ -148,6 +170,16 @@ void note_header(Comparison& result, const Header& left, const Header& right) {
 }
 
 }  // namespace
+
+std::vector<std::string_view> ignorable() {
+  std::set<std::string_view> names = {"answer", "change",  "detail",    "digest", "end",  "event",
+                                      "exit",   "idle",    "injection", "input",  "kind", "pc",
+                                      "reason", "retired", "vcpu",      "vector", "vm"};
+  for (std::size_t kind = 0; kind < kExitKinds; ++kind) {
+    for (const FieldRow& row : fields_of(kind)) names.insert(row.name);
+  }
+  return {names.begin(), names.end()};
+}
 
 std::optional<FieldDifference> difference(const Event& left, const Event& right,
                                           const Ignored& ignored) {

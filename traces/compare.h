@@ -16,6 +16,9 @@ namespace retrap::traces {
 /// by their names, or whole kinds of events. Sorted is not needed.
 using Ignored = std::vector<std::string>;
 
+/// All names that can be ignored, sorted.
+[[nodiscard]] std::vector<std::string_view> ignorable();
+
 struct FieldDifference {
   std::string field;
   std::string left;

@@ -142,6 +142,12 @@ class StateComparison {
   std::uint64_t compared_ = 0;
 };
 
+/// Somebody stopped it: where, says nothing of the guest.
+bool was_interrupted(const EndRecord& end) {
+  constexpr std::uint8_t kInterrupted = 6;
+  return end.reason == kInterrupted;
+}
+
 /// StopReason of sim/machine.h.
 std::string end_reason(std::uint8_t reason) {
   constexpr std::array<std::string_view, 7> kReasons = {
@@ -153,7 +159,8 @@ std::string end_reason(std::uint8_t reason) {
 }  // namespace
 
 Result<std::optional<std::uint64_t>> cut_off_after(const Reader& reader) {
-  if (reader.end()) return std::nullopt;
+  if (reader.end())
+    return was_interrupted(*reader.end()) ? std::optional(reader.end()->retired) : std::nullopt;
   std::uint64_t last = reader.blocks().empty() ? 0 : reader.blocks().back().frame.retired;
   if (!reader.inputs().empty()) last = std::max(last, reader.inputs().back().retired);
   if (!reader.digests().empty()) last = std::max(last, reader.digests().back().retired);
@@ -226,12 +233,17 @@ std::optional<StateDifference> compare_digests(Comparison& result, const Sides& 
 std::optional<StateDifference> compare_ends(Comparison& result, const Sides& sides,
                                             const Ignored& ignored) {
   if (is_ignored(ignored, "end")) return std::nullopt;
-  const auto note = [&](std::string_view side, const std::optional<std::uint64_t>& cut) {
-    if (cut) result.notes.push_back(fmt::format("{} was cut off after instruction {}", side, *cut));
+  const auto note = [&](std::string_view side, const Reader& reader,
+                        const std::optional<std::uint64_t>& cut) {
+    if (!cut) return;
+    result.notes.push_back(fmt::format("{} was {} after instruction {}", side,
+                                       reader.end() ? "interrupted" : "cut off", *cut));
   };
-  note("left", sides.left_cut);
-  note("right", sides.right_cut);
-  if (!sides.left.end() || !sides.right.end()) return std::nullopt;
+  note("left", sides.left, sides.left_cut);
+  note("right", sides.right, sides.right_cut);
+  const bool both_stopped =
+      sides.left_cut && sides.right_cut && sides.left.end() && sides.right.end();
+  if (!both_stopped && (sides.left_cut || sides.right_cut)) return std::nullopt;
   const EndRecord& a = *sides.left.end();
   const EndRecord& b = *sides.right.end();
   std::optional<StateDifference> found;

@@ -80,11 +80,10 @@ Command converted_run(const Written& written, bool needs_output) {
 /// What would be passed over in silence.
 void check_together(const WrittenLook& replay, Converter& converter) {
   if (replay.unplug && !replay.then) {
-    converter.say("--unplug", *replay.unplug, "goes with --until WHERE --then run");
+    converter.say("--unplug", *replay.unplug, "goes with --then run");
   }
   if (replay.max_instructions && !replay.then) {
-    converter.say("--max-instructions", *replay.max_instructions,
-                  "goes with --until WHERE --then run");
+    converter.say("--max-instructions", *replay.max_instructions, "goes with --then run");
   }
   if (replay.guest_only && (replay.exits_only || replay.then)) {
     converter.say("--guest-only", "does not go with --exits-only or --then; leave one out");
@@ -133,12 +132,7 @@ Command converted_diff(const WrittenLook& written) {
   Converter converter;
   diff.left = trace_of(converter, written.trace, "diff");
   if (written.trace) diff.right = trace_of(converter, written.other, "diff: the second");
-  std::string_view rest = written.ignore ? std::string_view(*written.ignore) : "";
-  while (!rest.empty()) {
-    const std::string_view name = rest.substr(0, rest.find(','));
-    rest.remove_prefix(std::min(rest.size(), name.size() + 1));
-    diff.ignored.emplace_back(name);
-  }
+  converter.convert(written.ignore, "--ignore", diff.ignored, parse_ignored);
   if (!converter.problems().empty()) return wrong(converter.problems());
   return diff;
 }
@@ -165,13 +159,14 @@ Command converted_look(const WrittenLook& written, LookOptions::What what,
     converter.say("--from", *written.from, fmt::format("is behind --to {}; swap them", to));
   }
   look.filter.set_range(from, to);
-  if (from > to) converter.say("--from", *written.from, "is behind --to; exchange them");
   look.other = written.other;
   if (what == LookOptions::What::ExportPerfetto) {
     const std::string format = written.format.value_or("");
     if (format == "csv") look.what = LookOptions::What::ExportCsv;
     if (format == "lcov") look.what = LookOptions::What::ExportLcov;
-    if (format != "csv" && format != "lcov" && format != "perfetto") {
+    if (!written.format) {
+      converter.say("export", "no format; give --format perfetto, csv or lcov");
+    } else if (format != "csv" && format != "lcov" && format != "perfetto") {
       converter.say("--format", format, "is no format; use perfetto, csv or lcov");
     }
     Text elf;

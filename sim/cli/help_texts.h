@@ -23,10 +23,11 @@ needs, exits (the default) every exit and answer, full also digests of all parts
 
 inline constexpr std::string_view kReplayExample = R"(Examples:
   retrap replay boot.rtr
-  retrap replay boot.rtr --until 'first(halt)' --then run
+  retrap replay boot.rtr --until 'first(mmio-write)' --then run --unplug pl011
 
---until EXIT (its number), insn=N, pc=A, time=NS or first(KIND). With --seed or --then run the
-guest goes on by itself from there. Exit status: 0 identical, 1 a file is at fault, 2 the command
+--until EXIT (its number; behind the instruction that has it), insn=N, pc=0xA, time=NS or
+first(KIND). With --then run the guest goes on by itself from there, with --seed N from another
+seed; --seed alone replays from that seed from the beginning, to see where it parts. Exit status: 0 identical, 1 a file is at fault, 2 the command
 line is, 3 the run differs from the recorded one, 6 the trace ends before WHERE, 130 and 143 SIGINT
 or SIGTERM stopped it; with --then run as retrap run.)";
 
@@ -35,7 +36,7 @@ inline constexpr std::string_view kDiffExample = R"(Example:
 
 --ignore takes field names (pc, retired, idle, vcpu, answer, data, ...) and exit, answer,
 injection, input, digest, end. Digests are compared where both traces have one, a trace that was cut
-off as far as it goes. Exit status: 0 equal, 1 a file is at fault or there is nothing to compare,
+off or interrupted as far as it goes. Exit status: 0 equal, 1 a file is at fault or there is nothing to compare,
 3 they differ.)";
 
 inline constexpr std::string_view kDemoExample = R"(Example:

@@ -1,11 +1,15 @@
 // Numbers and words on the command line.
 #include "sim/cli/values.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <optional>
 #include <system_error>
 
+#include "vmm/config_check.h"
 #include "vmm/nearest.h"
 
 namespace retrap::cli {
@@ -106,10 +110,30 @@ Result<Until> parse_until(std::string_view text) {
   const auto value = digits(equals == std::string_view::npos ? text : text.substr(equals + 1));
   if (value && name.empty()) return UntilExit{*value};
   if (value && name == "insn") return UntilInstruction{*value};
+  if (name == "pc" && !text.substr(equals + 1).starts_with("0x")) {
+    return fail(ErrorCode::InvalidInput, "is no address; write pc=0xA");
+  }
   if (value && name == "pc") return UntilPc{*value};
   if (value && name == "time") return UntilTime{*value};
   return fail(ErrorCode::InvalidInput,
               "is no place; write the number of an exit, insn=N, pc=0xA, time=NS or first(KIND)");
+}
+
+Result<traces::Ignored> parse_ignored(std::string_view text) {
+  traces::Ignored ignored;
+  const std::vector<std::string_view> known = traces::ignorable();
+  while (!text.empty()) {
+    const std::string_view name = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(text.size(), name.size() + 1));
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+      const std::string_view meant = nearest(name, known);
+      return fail(ErrorCode::InvalidInput, "'{}' is nothing that traces have; {}", printable(name),
+                  meant.empty() ? fmt::format("use {}", fmt::join(known, ", "))
+                                : fmt::format("did you mean {}?", meant));
+    }
+    ignored.emplace_back(name);
+  }
+  return ignored;
 }
 
 Result<Populate> parse_populate(std::string_view text) {

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "sim/replay.h"
+#include "traces/compare.h"
 #include "traces/layers.h"
 #include "vmm/address_space.h"
 #include "vmm/arch_id.h"
@@ -22,8 +23,10 @@ namespace retrap::cli {
 [[nodiscard]] Result<ArchId> parse_arch(std::string_view text);
 [[nodiscard]] Result<traces::Detail> parse_detail(std::string_view text);
 
-/// "812", "insn=N", "pc=A", "time=NS", "first(KIND)".
+/// "812", "insn=N", "pc=0xA", "time=NS", "first(KIND)".
 [[nodiscard]] Result<Until> parse_until(std::string_view text);
+/// Names behind commas, each one that traces::ignorable() has.
+[[nodiscard]] Result<traces::Ignored> parse_ignored(std::string_view text);
 [[nodiscard]] Result<Populate> parse_populate(std::string_view text);
 
 }  // namespace retrap::cli
