@@ -15,7 +15,11 @@ if(NOT Capstone_FOUND)
   message(FATAL_ERROR "retrap needs Capstone >= 5 (pkg-config capstone): run ./dev setup")
 endif()
 if(RETRAP_WITH_SIM)
-  pkg_check_modules(Mpfr REQUIRED IMPORTED_TARGET GLOBAL mpfr>=4)
+  # Quadruple precision: x86 has it in a library of GCC's, other hosts in libm.
+  add_library(retrap_quadmath INTERFACE IMPORTED GLOBAL)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    set_target_properties(retrap_quadmath PROPERTIES INTERFACE_LINK_LIBRARIES quadmath)
+  endif()
   pkg_check_modules(Unicorn QUIET IMPORTED_TARGET GLOBAL unicorn>=2.1.4)
   if(NOT Unicorn_FOUND)
     message(FATAL_ERROR "retrap needs Unicorn >= 2.1.4 (pkg-config unicorn): run ./dev setup, or "

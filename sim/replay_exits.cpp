@@ -225,6 +225,7 @@ class Replay final : public Observer, private DeviceRecord {
                                           .value_or(traces::FieldDifference{"event", "", ""});
     report_.divergence =
         traces::divergence_between(recorded, &seen, std::move(what), feed_.number(), history_);
+    clock_.set_slice_end(clock_.retired());
   }
   void missing() {
     report_.divergence = traces::divergence_between(
@@ -260,7 +261,7 @@ class Replay final : public Observer, private DeviceRecord {
   }
 
   void skip_to(std::uint64_t idle_ns) {
-    while (clock_.idle_ns() < idle_ns) {
+    while (clock_.idle_ns() < idle_ns && !report_.divergence) {
       const std::uint64_t target = clock_.now_ns() + (idle_ns - clock_.idle_ns());
       clock_.skip_to(std::min(target, clock_.next_alarm_ns()));
       if (clock_.alarm_is_due()) clock_.fire_due();
@@ -285,7 +286,7 @@ class Replay final : public Observer, private DeviceRecord {
   /// Up to an instruction count between two exits, with the alarms on the way.
   void advance_to(std::uint64_t retired) {
     clock_.set_slice_end(kNever);
-    while (clock_.retired() < retired) {
+    while (clock_.retired() < retired && !report_.divergence) {
       const std::uint64_t to = std::min(retired, clock_.stop_at());
       if (to > clock_.retired()) clock_.retire_to(to);
       if (clock_.alarm_is_due()) {

@@ -2,14 +2,9 @@
 #include "traces/export.h"
 #include "traces/put.h"
 #include "traces/text.h"
+#include "vmm/hypervisor.h"
 
 namespace retrap::traces {
-namespace {
-
-/// IVC's "notify" among the hypercalls of axvm: vmm/ivc_calls.h.
-constexpr std::uint64_t kNotify = 7;
-
-}  // namespace
 
 PerfettoExport::PerfettoExport() {
   text_ = "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n";
@@ -34,6 +29,7 @@ PerfettoExport::Track& PerfettoExport::track(Place place) {
 
 void PerfettoExport::on_passing(const ExitRecord& exit, std::uint64_t number) {
   (void)number;
+  constexpr auto kNotify = static_cast<std::uint64_t>(HypercallNumber::IvcNotify);
   const auto* const call = std::get_if<exits::Hypercall>(&exit.reason);
   cause_ = {.place = {index(exit.vm), index(exit.vcpu)},
             .retired = exit.retired,

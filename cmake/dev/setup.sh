@@ -5,8 +5,7 @@ readonly unicorn_min=2.1.4 capstone_min=5.0
 
 packages_core="g++ git cmake ninja-build pkg-config ccache ca-certificates clang-19 lld-19
   libgtest-dev libgmock-dev libbenchmark-dev libexpected-dev libfmt-dev libcli11-dev
-  libtomlplusplus-dev libfdt-dev libelf-dev libdw-dev libzstd-dev libmpfr-dev
-  nlohmann-json3-dev"
+  libtomlplusplus-dev libfdt-dev libelf-dev libdw-dev libzstd-dev nlohmann-json3-dev"
 packages_test="libclang-rt-19-dev device-tree-compiler cpio gzip xz-utils chromium
   qemu-user"
 packages_lint="clang-format-19 clang-tidy-19"

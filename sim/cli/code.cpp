@@ -9,10 +9,10 @@
 #include <optional>
 #include <vector>
 
+#include "sim/cli/recorded_image.h"
 #include "sim/disassemble.h"
 #include "sim/machine.h"
 #include "vmm/base/bytes.h"
-#include "vmm/base/digest.h"
 #include "vmm/config_toml.h"
 
 namespace retrap::cli {
@@ -37,20 +37,6 @@ std::optional<Code> around(std::uint64_t pc, std::uint64_t address,
   const std::uint64_t size = std::min<std::uint64_t>(bytes.size() - first, at - first + kBehind);
   const auto window = bytes.subspan(first, size);
   return Code{address + first, {window.begin(), window.end()}};
-}
-
-Result<std::vector<std::byte>> recorded_bytes(const traces::Reader& trace, std::size_t number) {
-  const traces::ImageRecord& image = trace.header().images[number];
-  constexpr std::uint64_t kLargest = std::uint64_t{1} << 30;
-  auto bytes =
-      image.embedded ? trace.image(number) : read_file(image.path, std::min(image.size, kLargest));
-  if (!bytes) return bytes;
-  Digest digest;
-  digest.add(*bytes);
-  if (bytes->size() != image.size || digest.value() != image.digest) {
-    return fail(ErrorCode::InvalidInput, "{} is not the recorded {}", image.path, image.role);
-  }
-  return bytes;
 }
 
 /// By the virtual addresses of its program headers.
@@ -124,7 +110,7 @@ Known known_images(const traces::Reader& trace, const VmConfig& config) {
   for (std::size_t i = 0; i < records.size(); ++i) {
     const std::string& role = records[i].role;
     if (index(records[i].vm) != config.id || (role != "kernel" && role != "bios")) continue;
-    auto bytes = recorded_bytes(trace, i);
+    auto bytes = recorded_image(trace, i);
     if (bytes && role == "bios") {
       known.images.bios = *std::move(bytes);
       continue;

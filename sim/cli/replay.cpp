@@ -4,65 +4,21 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <filesystem>
 
 #include "sim/architectures.h"
 #include "sim/cli/commands.h"
 #include "sim/cli/interruption.h"
+#include "sim/cli/recorded_image.h"
 #include "sim/cli/report.h"
 #include "sim/cli/session.h"
 #include "sim/cli/terminal.h"
 #include "sim/cli/unplug.h"
 #include "sim/disassemble.h"
 #include "sim/replay_exits.h"
-#include "vmm/base/digest.h"
 #include "vmm/config_toml.h"
 
 namespace retrap::cli {
 namespace {
-
-constexpr std::uint64_t kLargestImage = std::uint64_t{1} << 30;
-
-std::string_view option_for(std::string_view role) {
-  if (role == "kernel") return "; give the recorded one with --kernel FILE";
-  if (role == "ramdisk") return "; give the recorded one with --initrd FILE";
-  return "; put the recorded one there";
-}
-
-/// The bytes of a recorded image, and that they are the recorded ones.
-Result<std::vector<std::byte>> bytes_of(const traces::Reader& trace, std::size_t number,
-                                        const ReplayOptions& options) {
-  const traces::ImageRecord& image = trace.header().images[number];
-  std::string path = image.path;
-  if (image.role == "kernel" && options.kernel) path = *options.kernel;
-  if (image.role == "ramdisk" && options.initrd) path = *options.initrd;
-  const bool given = path != image.path;
-  std::vector<std::byte> bytes;
-  if (image.embedded && !given) {
-    RETRAP_TRY(bytes, trace.image(number));
-  } else {
-    // A trace may name whatever its author likes: nobody waits for a pipe.
-    std::error_code status;
-    const bool is_pipe = !given && std::filesystem::is_fifo(path, status);
-    Result<std::vector<std::byte>> read = fail(ErrorCode::InvalidInput, "{}: is a pipe", path);
-    if (!is_pipe) read = read_file(path, kLargestImage);
-    if (!read) {
-      Error error = read.error();
-      error.message =
-          fmt::format("{}: its {} is not here: {}{}", trace.name(), image.role,
-                      error.message.substr(0, error.message.find(';')), option_for(image.role));
-      return tl::unexpected(std::move(error));
-    }
-    bytes = *std::move(read);
-  }
-  Digest digest;
-  digest.add(bytes);
-  if (bytes.size() == image.size && digest.value() == image.digest) return bytes;
-  return fail(ErrorCode::InvalidInput,
-              "{}: {} is not the recorded {}: {} bytes with digest {}, not {} with {}{}",
-              trace.name(), path, image.role, bytes.size(), digest_text(digest.value()), image.size,
-              digest_text(image.digest), option_for(image.role));
-}
 
 Result<Images> images_of(const traces::Reader& trace, const VmConfig& config,
                          const ReplayOptions& options) {
@@ -70,7 +26,10 @@ Result<Images> images_of(const traces::Reader& trace, const VmConfig& config,
   const auto& records = trace.header().images;
   for (std::size_t i = 0; i < records.size(); ++i) {
     if (index(records[i].vm) != config.id) continue;
-    RETRAP_TRY(auto bytes, bytes_of(trace, i, options));
+    std::optional<std::string> given;
+    if (records[i].role == "kernel") given = options.kernel;
+    if (records[i].role == "ramdisk") given = options.initrd;
+    RETRAP_TRY(auto bytes, recorded_image(trace, i, given));
     if (records[i].role == "kernel") {
       RETRAP_TRY(images.kernel, Image::parse(records[i].path, std::move(bytes), config.arch));
     } else if (records[i].role == "ramdisk") {

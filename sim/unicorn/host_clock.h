@@ -4,7 +4,7 @@
 
 namespace retrap::unicorn {
 
-/// How many engines of this thread run: the one piece of global state of the project, since an
+/// How many engines of this thread run: the one piece of global state below sim/cli, since an
 /// interposed C function has no `this`.
 extern constinit thread_local int engines_running;
 

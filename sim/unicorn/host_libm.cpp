@@ -1,18 +1,35 @@
-// Functions of libm in the place of the host's, calculated by MPFR.
+// Functions of libm in the place of the host's, calculated in quadruple precision.
 #include "sim/unicorn/host_libm.h"
 
 #include <dlfcn.h>
-#include <mpfr.h>
 
 #include <bit>
+#include <cfloat>
 #include <cstdint>
 
 #include "sim/unicorn/host_clock.h"
 
+// IEEE 754 binary128, calculated in integers and so without a choice for the CPU. Where long double
+// is that, libm has these functions for it; x86 has them in GCC's libquadmath.
+#if LDBL_MANT_DIG == 113
+using Quad = long double;
+#define RETRAP_OF_QUAD(name) name##l
+#else
+__extension__ using Quad = __float128;
+#define RETRAP_OF_QUAD(name) name##q
+#endif
+extern "C" {
+Quad RETRAP_OF_QUAD(sin)(Quad) noexcept;
+Quad RETRAP_OF_QUAD(cos)(Quad) noexcept;
+Quad RETRAP_OF_QUAD(tan)(Quad) noexcept;
+Quad RETRAP_OF_QUAD(atan2)(Quad, Quad) noexcept;
+Quad RETRAP_OF_QUAD(log)(Quad) noexcept;
+Quad RETRAP_OF_QUAD(pow)(Quad, Quad) noexcept;
+}
+
 namespace retrap::unicorn {
 namespace {
 
-constexpr int kPrecision = 53;  ///< of a double
 constexpr std::uint64_t kQuiet = 0x0008'0000'0000'0000;
 constexpr std::uint64_t kDefaultNan = 0xfff8'0000'0000'0000;
 
@@ -24,66 +41,21 @@ double quiet(double nan) {
   return std::bit_cast<double>(std::bit_cast<std::uint64_t>(nan) | kQuiet);
 }
 
-/// The exponents of doubles, subnormal ones too, while one lives. MPFR keeps the range for each
-/// thread, and somebody else may calculate with it.
-class DoubleRange {
- public:
-  DoubleRange() : least_(mpfr_get_emin()), most_(mpfr_get_emax()) {
-    mpfr_set_emin(-1073);
-    mpfr_set_emax(1024);
-  }
-  ~DoubleRange() {
-    mpfr_set_emin(least_);
-    mpfr_set_emax(most_);
-  }
-  DoubleRange(const DoubleRange&) = delete;
-  DoubleRange& operator=(const DoubleRange&) = delete;
+double rounded(Quad value) {
+  const auto narrow = static_cast<double>(value);
+  return is_nan(narrow) ? std::bit_cast<double>(kDefaultNan) : narrow;
+}
 
- private:
-  mpfr_exp_t least_;
-  mpfr_exp_t most_;
-};
-
-class Number {
- public:
-  explicit Number(double value) {
-    mpfr_init2(value_, kPrecision);
-    mpfr_set_d(value_, value, MPFR_RNDN);
-  }
-  ~Number() { mpfr_clear(value_); }
-  Number(const Number&) = delete;
-  Number& operator=(const Number&) = delete;
-
-  [[nodiscard]] mpfr_ptr get() { return value_; }
-
-  /// `inexact` is what the function said that gave the value.
-  [[nodiscard]] double rounded(int inexact) {
-    mpfr_subnormalize(value_, inexact, MPFR_RNDN);
-    if (mpfr_nan_p(value_) != 0) return std::bit_cast<double>(kDefaultNan);
-    return mpfr_get_d(value_, MPFR_RNDN);
-  }
-
- private:
-  mpfr_t value_;
-};
-
-using OfOne = int (*)(mpfr_ptr, mpfr_srcptr, mpfr_rnd_t);
-using OfTwo = int (*)(mpfr_ptr, mpfr_srcptr, mpfr_srcptr, mpfr_rnd_t);
+using OfOne = Quad (*)(Quad) noexcept;
+using OfTwo = Quad (*)(Quad, Quad) noexcept;
 
 double of_one(OfOne function, double x) {
-  if (is_nan(x)) return quiet(x);
-  const DoubleRange range;
-  Number number(x);
-  return number.rounded(function(number.get(), number.get(), MPFR_RNDN));
+  return is_nan(x) ? quiet(x) : rounded(function(x));
 }
 
 double of_two(OfTwo function, double x, double y) {
   if (is_nan(x)) return quiet(x);
-  if (is_nan(y)) return quiet(y);
-  const DoubleRange range;
-  Number number(x);
-  Number other(y);
-  return number.rounded(function(number.get(), number.get(), other.get(), MPFR_RNDN));
+  return is_nan(y) ? quiet(y) : rounded(function(x, y));
 }
 
 template <class Function>
@@ -112,26 +84,26 @@ void replace_host_libm() {}
 // Found before libm's when libunicorn.so looks the names up.
 extern "C" {
 __attribute__((visibility("default"))) double sin(double x) noexcept {
-  return retrap::unicorn::answer<mpfr_sin>("sin", x);
+  return retrap::unicorn::answer<RETRAP_OF_QUAD(sin)>("sin", x);
 }
 __attribute__((visibility("default"))) double cos(double x) noexcept {
-  return retrap::unicorn::answer<mpfr_cos>("cos", x);
+  return retrap::unicorn::answer<RETRAP_OF_QUAD(cos)>("cos", x);
 }
 __attribute__((visibility("default"))) void sincos(double x, double* sine,
                                                    double* cosine) noexcept {
-  *sine = retrap::unicorn::answer<mpfr_sin>("sin", x);
-  *cosine = retrap::unicorn::answer<mpfr_cos>("cos", x);
+  *sine = retrap::unicorn::answer<RETRAP_OF_QUAD(sin)>("sin", x);
+  *cosine = retrap::unicorn::answer<RETRAP_OF_QUAD(cos)>("cos", x);
 }
 __attribute__((visibility("default"))) double tan(double x) noexcept {
-  return retrap::unicorn::answer<mpfr_tan>("tan", x);
+  return retrap::unicorn::answer<RETRAP_OF_QUAD(tan)>("tan", x);
 }
 __attribute__((visibility("default"))) double atan2(double y, double x) noexcept {
-  return retrap::unicorn::answer<mpfr_atan2>("atan2", y, x);
+  return retrap::unicorn::answer<RETRAP_OF_QUAD(atan2)>("atan2", y, x);
 }
 __attribute__((visibility("default"))) double log(double x) noexcept {
-  return retrap::unicorn::answer<mpfr_log>("log", x);
+  return retrap::unicorn::answer<RETRAP_OF_QUAD(log)>("log", x);
 }
 __attribute__((visibility("default"))) double pow(double x, double y) noexcept {
-  return retrap::unicorn::answer<mpfr_pow>("pow", x, y);
+  return retrap::unicorn::answer<RETRAP_OF_QUAD(pow)>("pow", x, y);
 }
 }

@@ -106,8 +106,8 @@ Offences unicorn_offences(const SourceFile& file) {
 
 Offences library_offences(const std::vector<SourceFile>& files) {
   Offences offences;
-  constexpr std::array<std::string_view, 8> kLibraries = {
-      "capstone", "toml++/", "libfdt", "gelf", "zstd", "CLI/", "elfutils/", "mpfr"};
+  constexpr std::array<std::string_view, 7> kLibraries = {"capstone", "toml++/", "libfdt",   "gelf",
+                                                          "zstd",     "CLI/",    "elfutils/"};
   for (const std::string_view library : kLibraries) {
     std::vector<std::string_view> users;
     for (const SourceFile& file : files) {
