@@ -165,7 +165,7 @@ Command converted_look(const WrittenLook& written, LookOptions::What what,
     if (format == "csv") look.what = LookOptions::What::ExportCsv;
     if (format == "lcov") look.what = LookOptions::What::ExportLcov;
     if (!written.format) {
-      converter.say("export", "no format; give --format perfetto, csv or lcov");
+      converter.say("export", "--format", "is missing; use perfetto, csv or lcov");
     } else if (format != "csv" && format != "lcov" && format != "perfetto") {
       converter.say("--format", format, "is no format; use perfetto, csv or lcov");
     }

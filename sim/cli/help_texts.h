@@ -27,9 +27,11 @@ inline constexpr std::string_view kReplayExample = R"(Examples:
 
 --until EXIT (its number; behind the instruction that has it), insn=N, pc=0xA, time=NS or
 first(KIND). With --then run the guest goes on by itself from there, with --seed N from another
-seed; --seed alone replays from that seed from the beginning, to see where it parts. Exit status: 0 identical, 1 a file is at fault, 2 the command
-line is, 3 the run differs from the recorded one, 6 the trace ends before WHERE, 130 and 143 SIGINT
-or SIGTERM stopped it; with --then run as retrap run.)";
+seed; --seed alone replays from that seed from the beginning, to see where it parts.
+
+Exit status: 0 identical, 1 a file is at fault, 2 the command line is, 3 the run differs from the
+recorded one, 6 the trace ends before WHERE, 130 and 143 SIGINT or SIGTERM stopped it; with
+--then run as retrap run.)";
 
 inline constexpr std::string_view kDiffExample = R"(Example:
   retrap diff good.rtr bad.rtr --ignore pc,retired

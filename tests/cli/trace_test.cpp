@@ -222,9 +222,9 @@ TEST_P(CodeOfTraces, IsSaidToBeUnknownWithoutTheRecordedImage) {
   const auto none = retrap({"diff", "1", "2"});
 
   EXPECT_EQ(other.status, 3);
-  EXPECT_THAT(other.out, HasSubstr("\n  no code: kernel"));
+  EXPECT_THAT(other.out, HasSubstr("\n  no code: 1: kernel is not the recorded kernel"));
   EXPECT_EQ(none.status, 3);
-  EXPECT_THAT(none.out, HasSubstr("\n  no code: kernel: cannot read"));
+  EXPECT_THAT(none.out, HasSubstr("\n  no code: 1: its kernel is not here: kernel: cannot read"));
 }
 
 TEST_P(Traces, WithNothingInThemAreNotCalledEqual) {
@@ -370,10 +370,9 @@ TEST(TraceCommands, RefuseWhatTheyDoNotUnderstand) {
       {{"replay", "a", "--until", "x=1"}, "--until x=1: is no place; write the number of an exit"},
       {{"replay", "a", "--until", "first(hlat)"}, "is no kind of exit; did you mean halt"},
       {{"replay", "a", "--then", "stop"}, "--then stop: is not offered; write --then run"},
-      {{"replay", "a", "--unplug", "pl011"}, "--unplug pl011: goes with --until WHERE --then run"},
+      {{"replay", "a", "--unplug", "pl011"}, "--unplug pl011: goes with --then run"},
       {{"replay", "a", "--guest-only", "--then", "run"}, "does not go with --exits-only or --then"},
-      {{"replay", "a", "--max-instructions", "5"},
-       "--max-instructions 5: goes with --until WHERE --then run"},
+      {{"replay", "a", "--max-instructions", "5"}, "--max-instructions 5: goes with --then run"},
       {{"replay", "a", "--guest-only", "--exits-only"}, "--guest-only does not go with"},
       {{"replay", "a", "--exits-only", "--until", "5"}, "--until does not go with --exits-only"},
       {{"replay", "a", "--exits-only", "--then", "run"}, "--then does not go with --exits-only"},
@@ -406,7 +405,12 @@ TEST(TraceCommands, RefuseWhatTheyDoNotUnderstand) {
       {{"dump", "a", "--filter", "retird=1"}, "nothing to filter by; did you mean retired?"},
       {{"dump", "a", "--filter", "vm=1", "--filter", "pc=9..1"}, "'pc=9..1' ends before it begins"},
       {{"dump", "a", "--filter", "halt"}, "'halt' is no term; write NAME=VALUE, as kind=halt"},
-      {{"dump", "a", "--from", "9", "--to", "1"}, "--from 9: is behind --to; exchange them"},
+      {{"diff", "a", "b", "--ignore", "pc,retird"},
+       "--ignore pc,retird: 'retird' is nothing that traces have; did you mean retired?"},
+      {{"diff", "a", "b", "--ignore", "x"},
+       "'x' is nothing that traces have; use access_flags, addr"},
+      {{"replay", "a", "--until", "pc=40081118"}, "is no address; write pc=0xA"},
+      {{"export", "a"}, "export --format: is missing; use perfetto, csv or lcov"},
       {{"export", "a", "--format", "xml"}, "--format xml: is no format; use perfetto, csv or lcov"},
       {{"export", "a", "--format", "lcov"}, "export --elf: is missing; lcov needs the guest"},
       {{"export", "a", "--format", "csv", "--elf", "b"}, "--elf b: is for --format lcov only"},

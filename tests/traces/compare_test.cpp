@@ -192,6 +192,34 @@ TEST(InputsOfTwoTraces, MayDifferInTheirCountsWhereThatIsIgnored) {
   EXPECT_FALSE(compared(left, right, {"retired"}).divergence);
 }
 
+TEST(ATraceOfAnInterruptedRun, IsComparedAsFarAsItGoes) {
+  constexpr std::uint8_t kInterrupted = 6;
+  EndRecord end = sample_end();
+  end.retired = 25;
+  end.reason = kInterrupted;
+  const auto left = trace_of({halt(10), halt(20)}, end);
+  const auto right = trace_of({halt(10), halt(20), typed(30, "a"), halt(40)});
+
+  const auto found = compared(left, right);
+
+  EXPECT_FALSE(found.divergence);
+  EXPECT_THAT(found.notes, Contains("left was interrupted after instruction 25"));
+}
+
+TEST(ConfigurationsOfTwoTraces, ThatDifferAreNamedByTheirFirstLineThatDoes) {
+  const std::string config = "[base]\nid = 1\ncpu_num = 2\n";
+  Header header{.detail = Detail::Full, .configs = {config}};
+  const auto left = trace_of({}, sample_end(), header);
+  header.configs[0].replace(config.find("2"), 1, "14");
+  const auto right = trace_of({}, sample_end(), header);
+  header.configs[0] = config + "name = \"x\"\n";
+  const auto longer = trace_of({}, sample_end(), header);
+
+  EXPECT_THAT(compared(left, right).notes,
+              Contains("the configurations differ: cpu_num = 2 and cpu_num = 14"));
+  EXPECT_THAT(compared(left, longer).notes, Contains(HasSubstr(" and name = \"x\"")));
+}
+
 TEST(ATraceThatWasCutOff, IsComparedAsFarAsItGoes) {
   const auto left = trace_of({halt(10), halt(20)}, std::nullopt);
   const auto right = trace_of({halt(10), halt(20), typed(30, "a"), halt(40)});
