@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "vmm/base/check.h"
+
 namespace retrap::traces {
 namespace {
 
@@ -59,6 +61,7 @@ void Writer::write(ConstBytes bytes) {
 }
 
 void Writer::write_small(Layer layer, std::uint64_t first, std::uint64_t retired, ConstBytes raw) {
+  RETRAP_CHECK(raw.size() <= kMaxRaw, "a block of {} bytes", raw.size());
   const Frame frame{.layer = layer,
                     .codec = Codec::Stored,
                     .stored = static_cast<std::uint32_t>(raw.size()),
@@ -74,6 +77,7 @@ void Writer::write_small(Layer layer, std::uint64_t first, std::uint64_t retired
 }
 
 void Writer::write_block(Layer layer, std::uint64_t first, std::uint64_t retired, ConstBytes raw) {
+  RETRAP_CHECK(raw.size() <= kMaxRaw, "a block of {} bytes", raw.size());
   compressor_.compress(raw, packed_);
   fill_up(packed_, raw.size());
   if (packed_.size() >= raw.size()) return write_small(layer, first, retired, raw);
@@ -91,13 +95,13 @@ void Writer::write_block(Layer layer, std::uint64_t first, std::uint64_t retired
   write(packed_);
 }
 
-void Writer::close_events(std::uint64_t retired, std::uint64_t idle_ns) {
+void Writer::close_events() {
   if (columns_.events() != 0) {
     columns_.payload(raw_);
     write_block(Layer::Exits, exits_, columns_.first_retired(), raw_);
     exits_ += columns_.exits();
   }
-  columns_.begin(retired, idle_ns);
+  columns_.begin(columns_.last_retired(), columns_.last_idle_ns());
 }
 
 void Writer::add(const InputRecord& input) {
@@ -124,7 +128,7 @@ void Writer::add(const DigestRecord& digest) {
 }
 
 Result<> Writer::flush() {
-  close_events(columns_.last_retired(), columns_.last_idle_ns());
+  close_events();
   return state_;
 }
 

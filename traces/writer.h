@@ -28,10 +28,16 @@ class Writer {
   // The layer Exits. These neither allocate nor format; every 128 KiB they write a block.
   void add(const ExitRecord& exit) {
     columns_.add(exit);
-    if (columns_.size() >= kBlockTarget) close_events(exit.retired, exit.idle_ns);
+    close_full_block();
   }
-  void add(const AnswerRecord& answer) { columns_.add(answer); }
-  void add(const InjectionRecord& injection) { columns_.add(injection); }
+  void add(const AnswerRecord& answer) {
+    columns_.add(answer);
+    close_full_block();
+  }
+  void add(const InjectionRecord& injection) {
+    columns_.add(injection);
+    close_full_block();
+  }
 
   void add(const InputRecord& input);
   /// What changed since the one before: DigestState::change_to() says it.
@@ -54,7 +60,10 @@ class Writer {
   static constexpr std::size_t kBlockTarget = std::size_t{1} << 17;
 
   explicit Writer(std::unique_ptr<Sink> sink) : sink_(std::move(sink)) { columns_.begin(0, 0); }
-  void close_events(std::uint64_t retired, std::uint64_t idle_ns);
+  void close_full_block() {
+    if (columns_.size() >= kBlockTarget) close_events();
+  }
+  void close_events();
   void write(ConstBytes bytes);
   void write_block(Layer layer, std::uint64_t first, std::uint64_t retired, ConstBytes raw);
   void write_small(Layer layer, std::uint64_t first, std::uint64_t retired, ConstBytes raw);

@@ -159,6 +159,24 @@ TEST(TraceFormat, IsWhatItsPageShows) {
   EXPECT_THAT(page, ::testing::HasSubstr(hexadecimal(bytes)));
 }
 
+/// What a reader has of `count` events of which none is an exit.
+void expect_blocks_of(const Event& event, std::size_t count) {
+  ByteVector bytes;
+  auto writer = Writer::create(std::make_unique<MemorySink>(bytes), {}).value();
+  for (std::size_t i = 0; i < count; ++i) write_events(writer, {event});
+  EXPECT_GT(writer.bytes_of(Layer::Exits), 0U) << "whoever is killed loses everything";
+  ASSERT_THAT(writer.finish({}), Succeeds());
+  const auto reader = Reader::parse("t.rtr", bytes);
+  ASSERT_THAT(reader, Succeeds());
+  EXPECT_TRUE(events_of(*reader).value() == std::vector(count, event));
+}
+
+TEST(TraceWriter, ClosesBlocksThatHaveNoExit) {
+  constexpr std::size_t kCount = 500'000;
+  expect_blocks_of(InjectionRecord{VmId{1}, VcpuId{1}, 1000, 33, LineChange::Rise}, kCount);
+  expect_blocks_of(AnswerRecord{VmId{1}, VcpuId{1}, 7}, kCount);
+}
+
 /// Fails after some bytes, as a disk that is full.
 class FullSink final : public Sink {
  public:
