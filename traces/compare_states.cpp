@@ -45,6 +45,12 @@ std::string bytes_of(const InputRecord& input) {
   return fmt::format(" with digest {:016x}", digest.value());
 }
 
+struct ByPart {
+  bool operator()(const PartDigest* a, const PartDigest* b) const { return PartOrder{}(*a, *b); }
+};
+/// Never null; each outlives the next comparison.
+using Touched = std::set<const PartDigest*, ByPart>;
+
 /// One side's states, one after the other.
 class States {
  public:
@@ -53,16 +59,18 @@ class States {
   [[nodiscard]] bool at_end() const { return next_ == reader_.digests().size(); }
   /// Of the next state. Not at the end.
   [[nodiscard]] std::uint64_t retired() const { return reader_.digests()[next_].retired; }
-  /// Goes on to the next state, which may be several records long.
-  void take() {
+  /// Goes on to the next state, which may be several records long, and adds what changes.
+  void take(Touched& touched) {
     block_ = reader_.block_of_digest(next_);
     const std::uint64_t at = retired();
     for (; !at_end() && retired() == at; ++next_) {
-      state_.apply(reader_.digests()[next_]);
-      root_ = reader_.digests()[next_].root;
+      const DigestRecord& record = reader_.digests()[next_];
+      state_.apply(record);
+      root_ = record.root;
+      for (const PartDigest& part : record.parts) touched.insert(&part);
     }
   }
-  [[nodiscard]] std::vector<PartDigest> parts() const { return state_.parts(); }
+  [[nodiscard]] const DigestState& state() const { return state_; }
   [[nodiscard]] std::uint64_t root() const { return root_; }
   [[nodiscard]] std::size_t block() const { return block_; }
 
@@ -74,35 +82,17 @@ class States {
   std::size_t block_ = 0;
 };
 
-bool has_memory(std::span<const PartDigest> parts, VmId vm) {
-  return std::any_of(parts.begin(), parts.end(), [&](const PartDigest& part) {
-    return part.vm == vm && part.part == Part::Ram;
-  });
-}
-
 /// Compares states at the same instruction count.
 class StateComparison {
  public:
-  /// The first part that differs, and what else does.
+  /// The first part that differs, and what else does. `touched` has all parts that changed on
+  /// either side since the call before, and is empty when they have been compared.
   std::optional<StateDifference> compare(std::uint64_t retired, const States& left,
-                                         const States& right) {
+                                         const States& right, Touched& touched) {
     ++compared_;
     if (left.root() != 0 && left.root() == right.root()) return std::nullopt;
-    const auto left_parts = left.parts();
-    const auto right_parts = right.parts();
-    constexpr std::size_t kMost = 9;
-    std::vector<PartDifference> found;
-    for (PartDifference& one :
-         differences(left_parts, right_parts, left_parts.size() + right_parts.size())) {
-      // A piece of RAM that is not there is all zero.
-      const bool is_zero = one.part.part == Part::Ram &&
-                           has_memory(one.left ? right_parts : left_parts, one.part.vm);
-      if ((!one.left || !one.right) && !is_zero) {
-        (one.left ? only_left_ : only_right_).insert(name_of(one.part));
-      } else if (found.size() < kMost) {
-        found.push_back(std::move(one));
-      }
-    }
+    const auto found = differing(left.state(), right.state(), touched);
+    touched.clear();
     if (found.empty()) return std::nullopt;
     const PartDifference& first = found[0];
     StateDifference difference =
@@ -124,6 +114,50 @@ class StateComparison {
   [[nodiscard]] std::uint64_t compared() const { return compared_; }
 
  private:
+  /// The first of the touched parts that differ.
+  std::vector<PartDifference> differing(const DigestState& left, const DigestState& right,
+                                        Touched& touched) {
+    constexpr std::size_t kMost = 9;
+    add_met_ram(left, right, touched);
+    std::vector<PartDifference> found;
+    for (const PartDigest* const part : touched) {
+      const PartDigest* const a = left.find(*part);
+      const PartDigest* const b = right.find(*part);
+      if (a == b || (a != nullptr && b != nullptr && a->digest == b->digest)) continue;
+      if ((a == nullptr || b == nullptr) && !is_zero(*part, a == nullptr ? left : right)) {
+        (a != nullptr ? only_left_ : only_right_).insert(name_of(*part));
+        if (part->part == Part::Ram) lone_ram_.insert(part->vm);
+        continue;
+      }
+      const auto digest = [](const PartDigest* one) {
+        return one == nullptr ? std::nullopt : digest_of(*one);
+      };
+      if (found.size() < kMost) found.push_back({*part, digest(a), digest(b)});
+    }
+    return found;
+  }
+
+  /// Whether a part that this state does not have is zero: a piece of RAM is, beside others.
+  static bool is_zero(const PartDigest& part, const DigestState& state) {
+    return part.part == Part::Ram && state.has_ram(part.vm);
+  }
+
+  /// Where only one side had RAM of a VM and now both have, all of it is compared. The other side's
+  /// is all new then, and where that is less than this side's, the first that lacks ends it all:
+  /// this happens no more often than parts are touched.
+  void add_met_ram(const DigestState& left, const DigestState& right, Touched& touched) {
+    std::set<VmId> met;
+    for (const PartDigest* const part : touched) {
+      if (part->part != Part::Ram || !lone_ram_.contains(part->vm)) continue;
+      if (left.has_ram(part->vm) && right.has_ram(part->vm)) met.insert(part->vm);
+    }
+    for (const VmId vm : met) {
+      lone_ram_.erase(vm);
+      for (const PartDigest* const piece : left.ram_of(vm)) touched.insert(piece);
+      for (const PartDigest* const piece : right.ram_of(vm)) touched.insert(piece);
+    }
+  }
+
   static void note(std::string_view side, const std::set<std::string>& names, Comparison& result) {
     if (names.empty()) return;
     constexpr std::size_t kShown = 5;
@@ -139,6 +173,7 @@ class StateComparison {
 
   std::set<std::string> only_left_;
   std::set<std::string> only_right_;
+  std::set<VmId> lone_ram_;  ///< VMs of which one side has RAM that the other has not
   std::uint64_t compared_ = 0;
 };
 
@@ -212,14 +247,15 @@ std::optional<StateDifference> compare_digests(Comparison& result, const Sides& 
   States left(sides.left);
   States right(sides.right);
   StateComparison states;
+  Touched touched;
   std::optional<StateDifference> found;
   while (!left.at_end() && !right.at_end() && !found) {
     const std::uint64_t left_at = left.retired();
     const std::uint64_t right_at = right.retired();
-    if (left_at <= right_at) left.take();
-    if (right_at <= left_at) right.take();
+    if (left_at <= right_at) left.take(touched);
+    if (right_at <= left_at) right.take(touched);
     if (left_at != right_at) continue;
-    found = states.compare(left_at, left, right);
+    found = states.compare(left_at, left, right, touched);
     if (!found) ++result.equal_digests;
   }
   states.note(result);

@@ -109,6 +109,26 @@ DigestRecord DigestState::change_to(std::uint64_t retired, std::vector<PartDiges
   return record;
 }
 
+const PartDigest* DigestState::find(const PartDigest& part) const {
+  const auto found = parts_.find(part);
+  return found == parts_.end() ? nullptr : &*found;
+}
+
+DigestState::Parts::const_iterator DigestState::first_ram(VmId vm) const {
+  const PartDigest least{.vm = vm, .part = Part::Ram};
+  const auto first = parts_.lower_bound(least);
+  return first != parts_.end() && is_same_node(*first, least) ? first : parts_.end();
+}
+
+std::vector<const PartDigest*> DigestState::ram_of(VmId vm) const {
+  std::vector<const PartDigest*> pieces;
+  for (auto piece = first_ram(vm); piece != parts_.end(); ++piece) {
+    if (piece->vm != vm || piece->part != Part::Ram) break;
+    pieces.push_back(&*piece);
+  }
+  return pieces;
+}
+
 void DigestState::apply(const DigestRecord& record) {
   for (const PartDigest& part : record.parts) {
     parts_.erase(part);

@@ -57,9 +57,17 @@ class DigestState {
   [[nodiscard]] std::size_t size() const { return parts_.size(); }
   /// In their order.
   [[nodiscard]] std::vector<PartDigest> parts() const { return {parts_.begin(), parts_.end()}; }
+  /// The same part with its digest here, or null; good until the state changes.
+  [[nodiscard]] const PartDigest* find(const PartDigest& part) const;
+  /// The pieces of RAM of a VM, in their order; good until the state changes.
+  [[nodiscard]] std::vector<const PartDigest*> ram_of(VmId vm) const;
+  [[nodiscard]] bool has_ram(VmId vm) const { return first_ram(vm) != parts_.end(); }
 
  private:
-  std::set<PartDigest, PartOrder> parts_;
+  using Parts = std::set<PartDigest, PartOrder>;
+  [[nodiscard]] Parts::const_iterator first_ram(VmId vm) const;
+
+  Parts parts_;
 };
 
 }  // namespace retrap::traces

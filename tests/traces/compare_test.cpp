@@ -120,6 +120,60 @@ TEST(DigestsOfTwoTraces, AreOfStatesWhateverTheRecordsBefore) {
   EXPECT_EQ(found.divergence->what.right, "zeroes");
 }
 
+PartDigest piece(std::uint64_t base, std::uint64_t digest) {
+  return {VmId{1}, Part::Ram, {}, digest, base << 21, 1 << 21};
+}
+
+TEST(DigestsOfTwoTraces, WithOtherRootsAreComparedByWhatChanges) {
+  // Comparing whole states would take minutes.
+  constexpr std::uint64_t kRecords = 20'000;
+  const auto trace = [](std::uint64_t roots, std::uint64_t last) {
+    std::vector<Item> items;
+    DigestRecord first{1, roots, {}};
+    for (std::uint64_t i = 0; i < DigestWriter::kMostParts; ++i) first.parts.push_back(piece(i, 1));
+    items.emplace_back(first);
+    for (std::uint64_t i = 2; i <= kRecords; ++i) {
+      items.emplace_back(DigestRecord{i, roots, {piece(i % 100, i == kRecords ? last : i)}});
+    }
+    return trace_of(items);
+  };
+
+  const auto found = compared(trace(5, 3), trace(6, 4));
+
+  EXPECT_EQ(found.equal_digests, kRecords - 1);
+  ASSERT_TRUE(found.divergence);
+  EXPECT_EQ(found.divergence->what.field, "digest of the RAM 0x0..0x200000 of vm 1");
+  EXPECT_THAT(found.divergence->also, IsEmpty());
+}
+
+TEST(DigestsOfTwoTraces, WhoseRootsDoNotTellTheTruthAreComparedWithThoseBehind) {
+  const auto trace = [](std::uint64_t first, std::uint64_t root) {
+    return trace_of({DigestRecord{1, 7, {piece(0, first)}}, DigestRecord{2, root, {}}});
+  };
+
+  const auto found = compared(trace(1, 8), trace(2, 9));
+
+  ASSERT_TRUE(found.divergence);
+  EXPECT_EQ(found.divergence->retired, 2U);
+}
+
+TEST(DigestsOfTwoTraces, TakeRamThatIsNotThereForZeroesOnceThereIsOther) {
+  const auto left = trace_of({DigestRecord{1, 1, {piece(0, 5), piece(1, 6)}},
+                              DigestRecord{2, 2, {piece(0, 7)}}, DigestRecord{3, 3, {}}});
+  const auto right = trace_of({DigestRecord{1, 4, {{VmId{1}, Part::Registers, {}, 9}}},
+                               DigestRecord{2, 5, {}}, DigestRecord{3, 6, {piece(0, 7)}}});
+
+  const auto found = compared(left, right);
+
+  EXPECT_EQ(found.equal_digests, 2U);
+  ASSERT_TRUE(found.divergence);
+  EXPECT_EQ(found.divergence->retired, 3U);
+  EXPECT_EQ(found.divergence->what.field, "digest of the RAM 0x200000..0x400000 of vm 1");
+  EXPECT_EQ(found.divergence->what.right, "zeroes");
+  EXPECT_THAT(found.notes, Contains(HasSubstr("only right has digests of: registers")));
+  EXPECT_THAT(found.notes, Contains(HasSubstr("only left has digests of: RAM 0x0..")));
+}
+
 TEST(DigestsOfTwoTraces, ComeWithTheExitsBeforeThem) {
   const auto left = trace_of({halt(10), halt(90, 0x2000), memory(100, 1), halt(110)});
   const auto right = trace_of({halt(10), halt(90, 0x2000), memory(100, 2), halt(110)});
