@@ -92,6 +92,9 @@ class Machine final : public Hal {
   // What comes from outside. Through these it reaches the observer, and a replay can do it again.
   /// A byte typed at the console of `vm`; false where its buffer is full, or it is Destroyed.
   [[nodiscard]] bool type(Vm& vm, char byte);
+  /// As many of `bytes` as it takes, up to the first that it does not take, as one input (each
+  /// 512 KiB one, where it takes that much); how many those were. None taken is no input.
+  [[nodiscard]] std::size_t type(Vm& vm, std::string_view bytes);
   [[nodiscard]] Result<> inject(Vm& vm, VcpuId vcpu, std::uint64_t vector);
   [[nodiscard]] Result<> map(Vm& vm, const traces::MapInput& map);
   [[nodiscard]] Result<> unmap(Vm& vm, const traces::UnmapInput& unmap);

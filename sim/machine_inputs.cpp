@@ -4,11 +4,28 @@
 #include "vmm/base/overloaded.h"
 
 namespace retrap {
+namespace {
+
+/// A trace holds what is long in parts of a size that fits a block.
+constexpr std::size_t kPart = std::size_t{1} << 19;
+
+}  // namespace
 
 bool Machine::type(Vm& vm, char byte) {
-  if (!vm.is_built() || !vm.board().receive(byte)) return false;
-  tell(vm, traces::ConsoleInput{std::string(1, byte)});
-  return true;
+  return type(vm, std::string_view(&byte, 1)) == 1;
+}
+
+std::size_t Machine::type(Vm& vm, std::string_view bytes) {
+  if (!vm.is_built()) return 0;
+  std::size_t told = 0;
+  for (;;) {
+    const std::string_view part = bytes.substr(told, kPart);
+    std::size_t taken = 0;
+    while (taken < part.size() && vm.board().receive(part[taken])) ++taken;
+    if (taken != 0) tell(vm, traces::ConsoleInput{std::string(part.substr(0, taken))});
+    told += taken;
+    if (taken < kPart) return told;
+  }
 }
 
 Result<> Machine::inject(Vm& vm, VcpuId vcpu, std::uint64_t vector) {
@@ -32,8 +49,6 @@ Result<> Machine::unmap(Vm& vm, const traces::UnmapInput& unmap) {
 
 Result<> Machine::write_memory(Vm& vm, GuestPhys to, std::string_view bytes) {
   RETRAP_TRY(vm.write_to_guest(to, std::as_bytes(std::span(bytes))));
-  // A trace holds it in parts of a size that fits a block.
-  constexpr std::size_t kPart = std::size_t{1} << 19;
   for (std::size_t at = 0; at < bytes.size(); at += kPart) {
     tell(vm, traces::MemoryInput{to.wrapping_add(at).raw(), std::string(bytes.substr(at, kPart))});
   }
@@ -86,13 +101,10 @@ Result<> Machine::apply(Vm& vm, const traces::Input& input, const Images* images
   return std::visit(
       Overloaded{
           [&](const traces::ConsoleInput& console) -> Result<> {
-            for (const char byte : console.bytes) {
-              if (!type(vm, byte)) {
-                return fail(ErrorCode::Diverged, "the console of vm {} does not take {:#x} now",
-                            index(vm.id()), static_cast<unsigned char>(byte));
-              }
-            }
-            return {};
+            const std::size_t taken = type(vm, console.bytes);
+            if (taken == console.bytes.size()) return {};
+            return fail(ErrorCode::Diverged, "the console of vm {} does not take {:#x} now",
+                        index(vm.id()), static_cast<unsigned char>(console.bytes[taken]));
           },
           [&](const traces::InterruptInput& it) { return inject(vm, it.vcpu, it.vector); },
           [&](const traces::MapInput& it) { return map(vm, it); },

@@ -109,8 +109,7 @@ RunReport Session::run_interactively(std::uint64_t max_instructions) {
       report.reason = StopReason::Interrupted;
       return report;
     }
-    std::size_t typed = 0;
-    while (typed < pending.size() && machine_->type(vm, pending[typed])) ++typed;
+    const std::size_t typed = machine_->type(vm, pending);
     pending.erase(0, typed);
     if (waits && typed == 0 && (keyboard.is_over() || !pending.empty())) return report;
   }

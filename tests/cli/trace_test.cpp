@@ -97,7 +97,14 @@ TEST_P(Traces, HoldWhatIsTyped) {
   EXPECT_THAT(recorded.out, HasSubstr("got ")) << recorded.err;
   EXPECT_EQ(replayed.status, 0) << replayed.err;
   EXPECT_EQ(replayed.out, recorded.out);
-  EXPECT_GT(traces::Reader::open(path("t.rtr"))->inputs().size(), 5U);
+  const auto trace = traces::Reader::open(path("t.rtr"));
+  std::string typed;
+  for (const auto& input : trace->inputs()) {
+    typed += std::get<traces::ConsoleInput>(input.input).bytes;
+  }
+  EXPECT_EQ(typed, "hello, guest\n");
+  // What the UART takes at one stop is one input; on aarch64 this guest uses no FIFO.
+  EXPECT_EQ(trace->inputs().size(), GetParam() == ArchId::Aarch64 ? typed.size() : 1U);
 }
 
 TEST_P(Traces, StopWhereTheyAreTold) {
