@@ -130,43 +130,59 @@ bool ColumnReader::begin(ConstBytes payload) {
   return true;
 }
 
-void ColumnReader::place(VmId& vm, VcpuId& vcpu) {
+bool ColumnReader::place(VmId& vm, VcpuId& vcpu) {
+  constexpr std::uint64_t kPlaces = std::uint64_t{1} << (32 + kVcpuBits);
   const std::uint64_t written = of(Column::Place).varint();
+  if (written > kPlaces) return fail("an event has a VM number of more than 32 bits");
   if (written != 0) state_->place = written;
+  if (state_->place == 0) return fail("the first event does not say of which vCPU it is");
   const std::uint64_t place = state_->place - 1;
   vm = VmId{static_cast<std::uint32_t>(place >> kVcpuBits)};
   vcpu = VcpuId{static_cast<std::uint32_t>(place & (kMaxVcpus - 1))};
+  return true;
 }
 
-std::uint64_t ColumnReader::time() {
-  state_->retired += of(Column::Retired).varint();
-  return state_->retired;
+bool ColumnReader::time(std::uint64_t& retired) {
+  const std::uint64_t more = of(Column::Retired).varint();
+  if (more > ~state_->retired) return fail("an instruction count is beyond 64 bits");
+  retired = state_->retired += more;
+  return true;
 }
 
-std::uint64_t ColumnReader::pc() {
+bool ColumnReader::idle(std::uint64_t& idle_ns) {
+  const std::uint64_t more = of(Column::Idle).varint();
+  if (more > ~state_->idle_ns) return fail("a skipped time is beyond 64 bits");
+  idle_ns = state_->idle_ns += more;
+  return true;
+}
+
+bool ColumnReader::pc(std::uint64_t& pc) {
   ColumnState& state = *state_;
   std::size_t slot = 0;
   switch (of(Column::PcCode).byte()) {
     case kPredicted: slot = state.next_slot[state.last_slot]; break;
-    case kKnownSlot: slot = of(Column::PcSlot).le<std::uint16_t>() % ColumnState::kSlots; break;
-    default:
+    case kKnownSlot:
+      slot = of(Column::PcSlot).le<std::uint16_t>();
+      if (slot >= ColumnState::kSlots) return fail("a program counter is of a slot that is none");
+      break;
+    case kNew:
       state.last_new_pc += unzigzag(of(Column::PcNew).varint());
       slot = ColumnState::slot_of(state.last_new_pc);
       state.pcs[slot] = state.last_new_pc;
       break;
+    default: return fail("a program counter is written in no known way");
   }
   state.next_slot[state.last_slot] = static_cast<std::uint16_t>(slot);
   state.last_slot = slot;
-  return state.pcs[slot];
+  pc = state.pcs[slot];
+  return true;
 }
 
 bool ColumnReader::exit(std::size_t kind, ExitRecord& exit) {
   ColumnState& state = *state_;
-  place(exit.vm, exit.vcpu);
-  exit.retired = time();
-  state.idle_ns += of(Column::Idle).varint();
-  exit.idle_ns = state.idle_ns;
-  exit.pc = pc();
+  if (!place(exit.vm, exit.vcpu) || !time(exit.retired) || !idle(exit.idle_ns) || !pc(exit.pc)) {
+    return false;
+  }
   FieldValues values{};
   const auto rows = fields_of(kind);
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -208,14 +224,13 @@ bool ColumnReader::next(Event& event) {
   }
   if (tag == kAnswerTag) {
     auto& answer = event.emplace<AnswerRecord>();
-    place(answer.vm, answer.vcpu);
+    if (!place(answer.vm, answer.vcpu)) return false;
     answer.value = of(Column::Value).varint();
     return check();
   }
   if (tag >= kInjectionTag && tag <= kLastInjectionTag) {
     auto& injection = event.emplace<InjectionRecord>();
-    place(injection.vm, injection.vcpu);
-    injection.retired = time();
+    if (!place(injection.vm, injection.vcpu) || !time(injection.retired)) return false;
     injection.vector = of(Column::Value).varint();
     injection.change = static_cast<LineChange>(tag - kInjectionTag);
     return check();

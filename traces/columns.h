@@ -111,9 +111,11 @@ class ColumnReader {
   [[nodiscard]] ByteSource& of(Column column) { return sources_[static_cast<std::size_t>(column)]; }
   [[nodiscard]] bool fail(std::string_view problem);
   [[nodiscard]] bool check();
-  void place(VmId& vm, VcpuId& vcpu);
-  [[nodiscard]] std::uint64_t time();
-  [[nodiscard]] std::uint64_t pc();
+  // Each takes one field; false, with the reason, where it can be none.
+  [[nodiscard]] bool place(VmId& vm, VcpuId& vcpu);
+  [[nodiscard]] bool time(std::uint64_t& retired);
+  [[nodiscard]] bool idle(std::uint64_t& idle_ns);
+  [[nodiscard]] bool pc(std::uint64_t& pc);
   [[nodiscard]] bool exit(std::size_t kind, ExitRecord& exit);
 
   std::array<ByteSource, kColumns> sources_;
