@@ -1,6 +1,8 @@
 // The header block: tagged fields.
 #include "traces/header.h"
 
+#include <algorithm>
+
 namespace retrap::traces {
 namespace {
 
@@ -60,14 +62,22 @@ std::string text_of(ConstBytes bytes) {
   return text;
 }
 
+bool has_image(const Header& header, const ImageRecord& image) {
+  return std::any_of(header.images.begin(), header.images.end(), [&](const ImageRecord& other) {
+    return other.vm == image.vm && other.role == image.role;
+  });
+}
+
 /// False where the field is not what it should be.
 bool take(Header& header, std::uint64_t tag, ConstBytes bytes) {
   ByteSource source(bytes);
   switch (tag) {
     case kProgram: header.program = text_of(bytes); return true;
-    case kConfig:  header.configs.push_back(text_of(bytes)); return true;
-    case kSeed:    header.seed = source.varint(); break;
-    case kDetail:  {
+    case kConfig:
+      header.configs.push_back(text_of(bytes));
+      return header.configs.size() <= kMostConfigs;
+    case kSeed:   header.seed = source.varint(); break;
+    case kDetail: {
       const std::uint64_t detail = source.varint();
       if (detail > static_cast<std::uint64_t>(Detail::Full)) return false;
       header.detail = static_cast<Detail>(detail);
@@ -75,8 +85,13 @@ bool take(Header& header, std::uint64_t tag, ConstBytes bytes) {
     }
     case kMemoryBytes:    header.memory_bytes = source.varint(); break;
     case kDigestInterval: header.digest_interval = source.varint(); break;
-    case kImage:          header.images.push_back(decode_image(source)); break;
-    case kNote:           {
+    case kImage:          {
+      ImageRecord image = decode_image(source);
+      if (header.images.size() == kMostImages || has_image(header, image)) return false;
+      header.images.push_back(std::move(image));
+      break;
+    }
+    case kNote: {
       std::string name = source.text();
       header.notes.emplace_back(std::move(name), source.text());
       break;

@@ -31,6 +31,10 @@ struct BoardRecord {
   friend bool operator==(const BoardRecord&, const BoardRecord&) = default;
 };
 
+/// A trace has no more of these.
+inline constexpr std::size_t kMostConfigs = 256;
+inline constexpr std::size_t kMostImages = 1024;
+
 struct Header {
   std::string program{};  ///< "retrap 0.1.0"
   Detail detail = Detail::Exits;
@@ -48,7 +52,9 @@ struct Header {
 
 [[nodiscard]] ByteVector encode(const Header& header);
 
-/// Nothing where the bytes are not what encode() writes. Fields of a later version are passed over.
+/// Nothing where the bytes are not what encode() writes, where there are more configurations or
+/// images than a trace has, or two images of one role for a VM. Fields of a later version are
+/// passed over.
 [[nodiscard]] std::optional<Header> decode_header(ConstBytes payload);
 
 }  // namespace retrap::traces

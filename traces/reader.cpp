@@ -2,6 +2,8 @@
 #include "traces/reader.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 #include "vmm/image.h"
 
@@ -28,6 +30,15 @@ tl::unexpected<Error> Reader::unknown(std::uint64_t offset, std::string_view wha
 }
 
 Result<Reader> Reader::open(const std::string& path, ReadOptions options) {
+  std::error_code unknown;
+  const auto status = std::filesystem::status(path, unknown);
+  const bool may_be_file = !std::filesystem::exists(status) ||
+                           std::filesystem::is_directory(status) ||
+                           std::filesystem::is_regular_file(status);
+  if (!may_be_file) {
+    return fail(ErrorCode::InvalidInput,
+                "{}: is no file; name a file that retrap record has written", path);
+  }
   RETRAP_TRY(ByteVector bytes, read_file(path, kLargestFile));
   return parse(path, std::move(bytes), options);
 }
@@ -151,6 +162,9 @@ Result<> Reader::take(const Block& block) {
           return unknown(block.offset, fmt::format("a digest of part {}", *part));
         }
         if (!digest) return damaged(block.offset, "a digest is none");
+        if (!digests_.empty() && digest->retired < digests_.back().retired) {
+          return damaged(block.offset, "a digest comes before the one it follows");
+        }
         digests_.push_back(*std::move(digest));
         digest_blocks_.push_back(blocks_.size());
       }
@@ -207,7 +221,7 @@ Result<ByteVector> Reader::image(std::size_t number) const {
   ByteVector raw;
   Decompressor decompressor;
   for (const Block& block : blocks_) {
-    if (block.frame.layer != Layer::Image) continue;
+    if (block.frame.layer != Layer::Image || block.frame.first != number) continue;
     ConstBytes payload = stored(block);
     if (block.frame.codec == Codec::Zstd) {
       if (!decompressor.decompress(payload, block.frame.raw, raw)) {
@@ -216,8 +230,7 @@ Result<ByteVector> Reader::image(std::size_t number) const {
       payload = raw;
     }
     ByteSource source(payload);
-    if (source.varint() != number) continue;
-    if (source.varint() != bytes.size() || !source.good()) {
+    if (source.varint() != number || source.varint() != bytes.size() || !source.good()) {
       return damaged(block.offset, "a part of an image is out of its place");
     }
     append_bytes(bytes, source.bytes(source.left()));

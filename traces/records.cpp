@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "vmm/base/overloaded.h"
 
 namespace retrap::traces {
@@ -139,7 +141,21 @@ bool DigestReader::describe(ByteSource& from) {
   if (!from.good() || number >= kParts || part.name.size() > kMaxPartName) return false;
   part.part = static_cast<Part>(number);
   described_.push_back(std::move(part));
+  is_there_.push_back(false);
   return true;
+}
+
+bool DigestReader::take_part(ByteSource& from, PartDigest& part) {
+  const std::uint64_t number = from.varint();
+  if (!from.good() || number >> 1 > described_.size()) return false;
+  if (number >> 1 == described_.size() && !describe(from)) return false;
+  const auto at = static_cast<std::size_t>(number >> 1);
+  part = described_[at];
+  part.gone = (number & 1) != 0;
+  if (part.gone && !is_there_[at]) return false;
+  is_there_[at] = !part.gone;
+  if (!part.gone) part.digest = from.le<std::uint64_t>();
+  return from.good();
 }
 
 std::optional<DigestRecord> DigestReader::take(ByteSource& from) {
@@ -147,13 +163,14 @@ std::optional<DigestRecord> DigestReader::take(ByteSource& from) {
   DigestRecord digest;
   digest.retired = from.varint();
   digest.root = from.le<std::uint64_t>();
-  for (std::uint64_t left = from.varint(); left > 0; --left) {
-    const std::uint64_t number = from.varint();
-    if (!from.good() || number >> 1 > described_.size()) return std::nullopt;
-    if (number >> 1 == described_.size() && !describe(from)) return std::nullopt;
-    PartDigest part = described_[number >> 1];
-    part.gone = (number & 1) != 0;
-    if (!part.gone) part.digest = from.le<std::uint64_t>();
+  const std::uint64_t count = from.varint();
+  if (!from.good() || count > DigestWriter::kMostParts) return std::nullopt;
+  // A part takes a byte or more.
+  digest.parts.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(count, from.left())));
+  for (std::uint64_t left = count; left > 0; --left) {
+    PartDigest part;
+    if (!take_part(from, part)) return std::nullopt;
+    if (!digest.parts.empty() && !PartOrder{}(digest.parts.back(), part)) return std::nullopt;
     digest.parts.push_back(std::move(part));
   }
   if (!from.good()) return std::nullopt;

@@ -46,9 +46,11 @@ class DigestReader {
  private:
   [[nodiscard]] std::optional<DigestRecord> take_version_1(ByteSource& from);
   [[nodiscard]] bool describe(ByteSource& from);
+  [[nodiscard]] bool take_part(ByteSource& from, PartDigest& part);
 
   std::uint32_t version_;
   std::vector<PartDigest> described_;
+  std::vector<bool> is_there_;  ///< for each of them
   std::optional<std::uint8_t> unknown_part_;
   DigestState last_;  ///< version 1
 };

@@ -77,7 +77,7 @@ TEST(DigestsOfTwoTraces, ArePairedByTheirParts) {
   const PartDigest ram{VmId{1}, Part::Memory, {}, 2};
   const PartDigest other_ram{VmId{2}, Part::Memory, {}, 3};
   const PartDigest board{VmId{1}, Part::Board, {}, 4};
-  const auto left = trace_of({DigestRecord{100, 0, {clock, other_ram, ram}}});
+  const auto left = trace_of({DigestRecord{100, 0, {clock, ram, other_ram}}});
   const auto right = trace_of({DigestRecord{100, 0, {clock, ram, board}}});
 
   const auto found = compared(left, right);
@@ -92,7 +92,7 @@ TEST(DigestsOfTwoTraces, NameThePartThatDiffersAmongOthers) {
   const PartDigest other{VmId{2}, Part::Memory, {}, 2};
   PartDigest changed = ram;
   changed.digest = 3;
-  const auto left = trace_of({DigestRecord{100, 0, {other, ram}}});
+  const auto left = trace_of({DigestRecord{100, 0, {ram, other}}});
   const auto right = trace_of({DigestRecord{100, 0, {changed}}});
 
   EXPECT_EQ(compared(left, right).divergence->what.field, "digest of the memory of vm 1");

@@ -146,6 +146,55 @@ TEST(ADigestReader, RefusesWhatIsNoPart) {
   EXPECT_EQ(taken(fresh, named)->parts[0].name, std::string(kMaxPartName, 'x'));
 }
 
+TEST(ADigestReader, RefusesPartsThatAreOutOfOrder) {
+  for (const auto& parts : {std::vector{uart(1), ram(0x4000'0000, 2)}, std::vector(2, uart(1))}) {
+    ByteVector bytes;
+    DigestWriter().append(bytes, {1, 2, parts});
+    DigestReader reader(kVersion);
+    EXPECT_FALSE(taken(reader, bytes));
+  }
+}
+
+TEST(ADigestReader, RefusesMorePartsThanARecordHas) {
+  std::vector<PartDigest> parts;
+  for (std::uint64_t i = 0; i < DigestWriter::kMostParts; ++i) parts.push_back(ram(i << 21, i));
+  const auto is_taken = [&] {
+    ByteVector bytes;
+    DigestWriter().append(bytes, {1, 2, parts});
+    DigestReader reader(kVersion);
+    return taken(reader, bytes).has_value();
+  };
+  EXPECT_TRUE(is_taken());
+  parts.push_back(ram(DigestWriter::kMostParts << 21, 1));
+  EXPECT_FALSE(is_taken());
+}
+
+TEST(ADigestReader, RefusesThatAPartGoesThatIsNotThere) {
+  DigestWriter writer;
+  DigestReader reader(kVersion);
+  const auto is_taken = [&](bool gone) {
+    PartDigest part = uart(gone ? 0 : 1);
+    part.gone = gone;
+    ByteVector bytes;
+    writer.append(bytes, {1, 2, {part}});
+    return taken(reader, bytes).has_value();
+  };
+  EXPECT_FALSE(is_taken(true));
+  EXPECT_TRUE(is_taken(false));
+  EXPECT_TRUE(is_taken(true));
+  EXPECT_FALSE(is_taken(true));
+}
+
+TEST(ADigestReader, RefusesDigestsThatGoBack) {
+  ByteVector bytes;
+  auto writer = Writer::create(std::make_unique<MemorySink>(bytes), {}).value();
+  writer.add(DigestRecord{5, 1, {uart(1)}});
+  writer.add(DigestRecord{4, 2, {uart(2)}});
+  ASSERT_THAT(writer.finish({}), Succeeds());
+  EXPECT_THAT(Reader::parse("t.rtr", bytes),
+              FailsSaying(ErrorCode::CorruptTrace, "a digest comes before the one it follows"));
+}
+
 TEST(ADigestOfVersion1, IsReadAsWhatChanged) {
   DigestReader reader(1);
   const auto record = [](std::uint64_t retired, std::uint64_t memory) {
