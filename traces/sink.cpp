@@ -21,7 +21,7 @@ class FileSink final : public Sink {
   FileSink(std::string path, int file) : path_(std::move(path)), file_(file) {}
   FileSink(const FileSink&) = delete;
   FileSink& operator=(const FileSink&) = delete;
-  ~FileSink() override { (void)::close(file_); }
+  ~FileSink() override { (void)close(); }
 
   Result<> append(ConstBytes bytes) override {
     while (!bytes.empty()) {
@@ -34,7 +34,19 @@ class FileSink final : public Sink {
     return {};
   }
 
+  Result<> close() override {
+    if (file_ < 0) return {};
+    // What waits for its place on a disk may be refused only here, and the file is closed even so.
+    if (::close(std::exchange(file_, -1)) != 0 && errno != EINTR) return cannot_close(errno);
+    return {};
+  }
+
  private:
+  [[nodiscard]] tl::unexpected<Error> cannot_close(int error) const {
+    return fail(ErrorCode::Backend,
+                "{}: cannot write: {}; the trace may be cut off; record again where there is room",
+                path_, std::generic_category().message(error));
+  }
   [[nodiscard]] tl::unexpected<Error> cannot_go_on(int error) const {
     if (size_ == 0) return cannot_write(path_, error);
     return fail(ErrorCode::Backend,

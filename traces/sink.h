@@ -14,6 +14,8 @@ class Sink {
  public:
   virtual ~Sink() = default;
   [[nodiscard]] virtual Result<> append(ConstBytes bytes) = 0;
+  /// Nothing is appended any more. An Error where something of it did not arrive after all.
+  [[nodiscard]] virtual Result<> close() { return {}; }
 };
 
 /// A new file in place of an older one. The Error names the path and what to do.

@@ -31,6 +31,12 @@ Result<Writer> Writer::create(std::unique_ptr<Sink> sink, const Header& header) 
                 "the configuration takes {} bytes, and a trace holds {}; make it shorter",
                 payload.size(), kMaxRaw);
   }
+  if (!decode_header(payload)) {
+    return fail(ErrorCode::InvalidInput,
+                "a trace holds {} configurations, {} images and one image of each role of a VM; "
+                "name fewer",
+                kMostConfigs, kMostImages);
+  }
   Writer writer(std::move(sink));
   writer.write(encode_prefix());
   writer.write_small(Layer::Header, 0, 0, payload);
@@ -139,7 +145,13 @@ Result<> Writer::finish(EndRecord end) {
   raw_.clear();
   append(raw_, end);
   write_small(Layer::End, 0, end.retired, raw_);
+  write_index();
+  const auto closed = sink_->close();
+  if (state_) state_ = closed;
+  return state_;
+}
 
+void Writer::write_index() {
   const std::uint64_t index_at = offset_;
   ByteVector payload;
   std::uint64_t last = 0;
@@ -150,14 +162,13 @@ Result<> Writer::finish(EndRecord end) {
     append_varint(payload, place.retired);
     last = place.offset;
     // A trace of so many blocks does without: readers find them by going from one to the next.
-    if (payload.size() > kMaxRaw - 32) return state_;
+    if (payload.size() > kMaxRaw - 32) return;
   }
   write_small(Layer::Index, 0, 0, payload);
   ByteVector footer;
   append_le(footer, index_at);
   for (const std::uint8_t byte : kFooterMagic) append_byte(footer, byte);
   write(footer);
-  return state_;
 }
 
 }  // namespace retrap::traces

@@ -19,7 +19,8 @@ namespace retrap::traces {
 /// is written after it, and flush() and finish() say it.
 class Writer {
  public:
-  /// Writes the header at once. InvalidInput where it is too large for a block.
+  /// Writes the header at once. InvalidInput where it is too large for a block or has more than
+  /// decode_header() takes.
   [[nodiscard]] static Result<Writer> create(std::unique_ptr<Sink> sink, const Header& header);
 
   /// The bytes of image number `image` of the header. Before the first event.
@@ -40,12 +41,13 @@ class Writer {
   }
 
   void add(const InputRecord& input);
-  /// What changed since the one before: DigestState::change_to() says it.
+  /// What changed since the one before, in the order of parts: DigestState::change_to() says it.
   void add(const DigestRecord& digest);
 
   /// Everything so far is in the file.
   [[nodiscard]] Result<> flush();
-  /// And that was all: the end, the index, the footer. Exits and inputs are counted here.
+  /// And that was all: the end, the index, the footer; the sink is closed. Exits and inputs are
+  /// counted here.
   [[nodiscard]] Result<> finish(EndRecord end);
 
   [[nodiscard]] std::uint64_t exits() const { return exits_ + columns_.exits(); }
@@ -64,6 +66,7 @@ class Writer {
     if (columns_.size() >= kBlockTarget) close_events();
   }
   void close_events();
+  void write_index();
   void write(ConstBytes bytes);
   void write_block(Layer layer, std::uint64_t first, std::uint64_t retired, ConstBytes raw);
   void write_small(Layer layer, std::uint64_t first, std::uint64_t retired, ConstBytes raw);

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "tests/support/matchers.h"
 #include "tests/traces/mutations.h"
 #include "vmm/base/digest.h"
@@ -159,6 +161,116 @@ ByteVector with_tag(std::uint8_t tag) {
 TEST(ATraceReader, NamesEventsThatOnlyALaterProgramKnows) {
   expect_later(Layer::Exits, with_tag(kExitKinds), fmt::format("an exit of kind {}", kExitKinds));
   expect_later(Layer::Exits, with_tag(99), "an event of kind 99");
+}
+
+/// A block of exits with one halt, and these columns in place of its own.
+ByteVector with_columns(const std::map<Column, ByteVector>& other, std::uint64_t retired = 0) {
+  const auto bytes_of = [](std::initializer_list<unsigned> values) {
+    ByteVector bytes;
+    for (const unsigned value : values) append_byte(bytes, value);
+    return bytes;
+  };
+  std::map<Column, ByteVector> columns = other;
+  columns.try_emplace(Column::Tag,
+                      bytes_of({static_cast<unsigned>(ExitReason(exits::Halt{}).index())}));
+  columns.try_emplace(Column::Place, bytes_of({65}));
+  columns.try_emplace(Column::Retired, bytes_of({1}));
+  columns.try_emplace(Column::Idle, bytes_of({1}));
+  columns.try_emplace(Column::PcCode, bytes_of({2}));
+  columns.try_emplace(Column::PcNew, bytes_of({2}));
+  ByteVector payload;
+  append_varint(payload, retired);
+  append_varint(payload, retired);
+  for (std::size_t i = 0; i < kColumns; ++i) {
+    append_varint(payload, columns[static_cast<Column>(i)].size());
+  }
+  for (std::size_t i = 0; i < kColumns; ++i) append_bytes(payload, columns[static_cast<Column>(i)]);
+  return payload;
+}
+
+void expect_damage(const ByteVector& payload, const std::string& what) {
+  const auto read = read_everything(crafted({.layer = Layer::Exits}, payload));
+  ASSERT_FALSE(read) << what;
+  EXPECT_EQ(read.error().code, ErrorCode::CorruptTrace);
+  EXPECT_THAT(read.error().message, HasSubstr(what));
+  expect_clear(read.error().message);
+}
+
+TEST(ATraceReader, RefusesEventsThatNoWriterWrites) {
+  EXPECT_THAT(
+      read_everything(crafted({.layer = Layer::Exits}, with_columns({})), {.up_to_damage = true}),
+      Succeeds());
+  const auto number = [](std::uint64_t value) {
+    ByteVector bytes;
+    append_varint(bytes, value);
+    return bytes;
+  };
+  const ByteVector slot{std::byte{0}, std::byte{0x10}};
+  expect_damage(with_columns({{Column::PcCode, number(3)}}), "written in no known way");
+  expect_damage(
+      with_columns({{Column::PcCode, number(1)}, {Column::PcNew, {}}, {Column::PcSlot, slot}}),
+      "a slot that is none");
+  expect_damage(with_columns({{Column::Place, number(0)}}), "of which vCPU");
+  expect_damage(with_columns({{Column::Place, number((std::uint64_t{1} << 38) + 1)}}),
+                "a VM number of more than 32 bits");
+  expect_damage(with_columns({{Column::Retired, number(~std::uint64_t{0})}}, 1),
+                "an instruction count is beyond 64 bits");
+  expect_damage(with_columns({{Column::Idle, number(~std::uint64_t{0})}}, 1),
+                "a skipped time is beyond 64 bits");
+}
+
+/// The header of a trace that was cut off right behind it.
+Result<Reader> with_header(const Header& header) {
+  ByteVector bytes = encode_prefix();
+  const ByteVector payload = encode(header);
+  const auto size = static_cast<std::uint32_t>(payload.size());
+  append_bytes(bytes, encode({.layer = Layer::Header, .stored = size, .raw = size}, payload));
+  append_bytes(bytes, payload);
+  return Reader::parse("t.rtr", std::move(bytes));
+}
+
+/// So many images of one VM.
+std::vector<ImageRecord> images(std::size_t count) {
+  std::vector<ImageRecord> images(count);
+  for (std::size_t i = 0; i < count; ++i) images[i].role = std::to_string(i);
+  return images;
+}
+
+TEST(ATraceReader, RefusesHeadersOfMoreThanAnybodyRuns) {
+  EXPECT_THAT(
+      with_header({.configs = std::vector<std::string>(kMostConfigs), .images = images(1024)}),
+      Succeeds());
+  const Header many_configs{.configs = std::vector<std::string>(kMostConfigs + 1)};
+  const Header many_images{.images = images(kMostImages + 1)};
+  const Header same_image{.images = std::vector<ImageRecord>(2)};
+  for (const Header& header : {many_configs, many_images, same_image}) {
+    EXPECT_THAT(with_header(header),
+                FailsSaying(ErrorCode::CorruptTrace, "the header has a field that is none"));
+    ByteVector bytes;
+    EXPECT_THAT(Writer::create(std::make_unique<MemorySink>(bytes), header),
+                FailsSaying(ErrorCode::InvalidInput, "a trace holds 256 configurations"));
+  }
+}
+
+TEST(ATraceReader, UnpacksOnlyTheBlocksOfTheImage) {
+  ByteVector bytes;
+  const Header header{.images = images(2)};
+  auto writer = Writer::create(std::make_unique<MemorySink>(bytes), header).value();
+  (void)writer.embed(0, sample_image());
+  (void)writer.embed(1, ByteVector(1000));
+  ASSERT_THAT(writer.finish({}), Succeeds());
+  bytes[Reader::parse("t.rtr", bytes)->blocks()[1].offset + kFrameSize] ^= std::byte{1};
+  repair(bytes);
+  const auto reader = Reader::parse("t.rtr", bytes);
+
+  EXPECT_EQ(reader->image(1).value(), ByteVector(1000));
+  EXPECT_THAT(reader->image(0), FailsSaying(ErrorCode::CorruptTrace, "zstd cannot unpack"));
+}
+
+TEST(ATraceReader, RefusesWhatIsNoRegularFile) {
+  EXPECT_THAT(Reader::open("/dev/zero"),
+              FailsSaying(ErrorCode::InvalidInput,
+                          "/dev/zero: is no file; name a file that retrap record has written"));
 }
 
 TEST(ATraceReader, TakesADamagedLayerForDamage) {

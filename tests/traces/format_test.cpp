@@ -198,6 +198,38 @@ TEST(TraceWriter, KeepsTheFirstFailureToWrite) {
   EXPECT_THAT(writer.finish({}), FailsSaying(ErrorCode::Backend, "cannot write"));
 }
 
+/// Says only in the end that there was no room.
+class LateSink final : public Sink {
+ public:
+  explicit LateSink(int& closed) : closed_(closed) {}
+  Result<> append(ConstBytes /*bytes*/) override { return {}; }
+  Result<> close() override {
+    ++closed_;
+    return fail(ErrorCode::Backend, "x.rtr: cannot write: full");
+  }
+
+ private:
+  int& closed_;
+};
+
+TEST(TraceWriter, ReportsWhatClosingTheFileSays) {
+  int closed = 0;
+  auto writer = Writer::create(std::make_unique<LateSink>(closed), {}).value();
+  EXPECT_THAT(writer.flush(), Succeeds());
+  EXPECT_EQ(closed, 0);
+  EXPECT_THAT(writer.finish({}), FailsSaying(ErrorCode::Backend, "cannot write: full"));
+  EXPECT_EQ(closed, 1);
+}
+
+TEST(AFileSink, ClosesOnce) {
+  const retrap::test::TemporaryFolder folder;
+  const auto sink = make_file_sink((folder.path() / "t.rtr").string()).value();
+  EXPECT_THAT(sink->append(sample_image()), Succeeds());
+  EXPECT_THAT(sink->close(), Succeeds());
+  EXPECT_THAT(sink->close(), Succeeds());
+  EXPECT_THAT(sink->append(sample_image()), FailsSaying(ErrorCode::Backend, "cannot write"));
+}
+
 TEST(TraceWriter, SaysWhereItCannotWrite) {
   EXPECT_THAT(make_file_sink("no/such/folder/t.rtr"),
               FailsSaying(ErrorCode::Backend, "no/such/folder/t.rtr: cannot write"));
