@@ -16,6 +16,8 @@ namespace retrap::traces {
 class TextVisitor : public Visitor {
  public:
   [[nodiscard]] std::string take() { return std::exchange(text_, {}); }
+  /// Bytes that wait to be taken.
+  [[nodiscard]] std::size_t size() const { return text_.size(); }
 
  protected:
   std::string text_;

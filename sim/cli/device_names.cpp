@@ -93,7 +93,7 @@ traces::DeviceNames device_names(const traces::Header& header) {
   std::map<std::uint32_t, Places> vms;
   for (const std::string& text : header.configs) {
     const auto config = parse_config(text, "config");
-    if (config) vms.try_emplace(config->id, places_of(*config));
+    if (config && !vms.contains(config->id)) vms.emplace(config->id, places_of(*config));
   }
   if (vms.empty()) return {};
   return [vms = std::move(vms)](VmId vm, std::size_t kind, std::uint64_t address) -> std::string {

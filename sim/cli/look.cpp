@@ -60,10 +60,22 @@ class Through final : public traces::Visitor {
     constexpr std::uint64_t kEvents = 1024;
     if (++count_ % kEvents == 0) output_.put(visitor_.take());
   }
-  void on_input(const traces::InputRecord& input) override { visitor_.on_input(input); }
-  void on_digest(const traces::DigestRecord& digest) override { visitor_.on_digest(digest); }
+  void on_input(const traces::InputRecord& input) override {
+    visitor_.on_input(input);
+    hand_on_much();
+  }
+  void on_digest(const traces::DigestRecord& digest) override {
+    visitor_.on_digest(digest);
+    hand_on_much();
+  }
 
  private:
+  /// An input or a digest is long at times, and there may be many without an event.
+  void hand_on_much() {
+    constexpr std::size_t kMuch = std::size_t{1} << 16;
+    if (visitor_.size() >= kMuch) output_.put(visitor_.take());
+  }
+
   traces::TextVisitor& visitor_;
   Output& output_;
   std::uint64_t count_ = 0;
