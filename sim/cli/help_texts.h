@@ -38,8 +38,9 @@ inline constexpr std::string_view kDiffExample = R"(Example:
 
 --ignore takes field names (pc, retired, idle, vcpu, answer, data, ...) and exit, answer,
 injection, input, digest, end. Digests are compared where both traces have one, a trace that was cut
-off or interrupted as far as it goes. Exit status: 0 equal, 1 a file is at fault or there is nothing to compare,
-3 they differ.)";
+off or interrupted as far as it goes.
+
+Exit status: 0 equal, 1 a file is at fault or there is nothing to compare, 3 they differ.)";
 
 inline constexpr std::string_view kDemoExample = R"(Example:
   retrap demo --seed 7
