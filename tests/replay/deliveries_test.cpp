@@ -70,6 +70,24 @@ Events run_in_slices(ArchId arch, std::string_view name, std::uint32_t vcpus, st
   return events;
 }
 
+/// Whole, and each half alone.
+void expect_identical_replays(ArchId arch, std::string_view guest, const traces::Reader& trace) {
+  for (const bool alone : {false, true}) {
+    auto second = machine_with(arch, guest).value();
+    Replayer replayer(*second, trace);
+    if (alone) {
+      ASSERT_THAT(replayer.without_devices(), Succeeds());
+    }
+    const auto replayed = replayer.run();
+    ASSERT_THAT(replayed, Succeeds());
+    EXPECT_EQ(replayed->outcome, Outcome::Identical) << to_text(*replayed->divergence, "was", "is");
+  }
+  const auto config = parse_config(trace.header().configs[0], "config").value();
+  const auto monitor = replay_exits(trace, config);
+  ASSERT_THAT(monitor, Succeeds());
+  EXPECT_FALSE(monitor->divergence) << to_text(*monitor->divergence, "was", "is");
+}
+
 TEST_P(Deliveries, AreAtTheSameInstructionsInSlicesOfAnySize) {
   for (const auto& [name, vcpus] : {std::pair("echo", 1U), {"timer", 1U}, {"ipis", 4U}}) {
     const Events whole = run_in_slices(GetParam(), name, vcpus, 0);
@@ -118,21 +136,7 @@ TEST_P(Deliveries, FollowTheInterruptThatBecamePending) {
     EXPECT_THAT(to_text(traces::Event(deliveries[next]), 1), HasSubstr(" deliver"));
   }
 
-  // Whole, and each half alone.
-  for (const bool alone : {false, true}) {
-    auto second = machine_with(GetParam(), "echo").value();
-    Replayer replayer(*second, trace);
-    if (alone) {
-      ASSERT_THAT(replayer.without_devices(), Succeeds());
-    }
-    const auto replayed = replayer.run();
-    ASSERT_THAT(replayed, Succeeds());
-    EXPECT_EQ(replayed->outcome, Outcome::Identical) << to_text(*replayed->divergence, "was", "is");
-  }
-  const auto config = parse_config(trace.header().configs[0], "config").value();
-  const auto monitor = replay_exits(trace, config);
-  ASSERT_THAT(monitor, Succeeds());
-  EXPECT_FALSE(monitor->divergence) << to_text(*monitor->divergence, "was", "is");
+  expect_identical_replays(GetParam(), "echo", trace);
 }
 
 TEST(DeliveriesOfAPlic, AreItsClaims) {
@@ -177,20 +181,7 @@ TEST_P(Deliveries, AreNotMissedInATraceOfVersion1) {
   const traces::Reader trace = without_deliveries(record(GetParam(), "timer"));
   ASSERT_EQ(trace.version(), 1U);
   EXPECT_THAT(deliveries_of(trace), IsEmpty());
-  for (const bool alone : {false, true}) {
-    auto machine = machine_with(GetParam(), "timer").value();
-    Replayer replayer(*machine, trace);
-    if (alone) {
-      ASSERT_THAT(replayer.without_devices(), Succeeds());
-    }
-    const auto report = replayer.run();
-    ASSERT_THAT(report, Succeeds());
-    EXPECT_EQ(report->outcome, Outcome::Identical) << to_text(*report->divergence, "was", "is");
-  }
-  const auto config = parse_config(trace.header().configs[0], "config").value();
-  const auto monitor = replay_exits(trace, config);
-  ASSERT_THAT(monitor, Succeeds());
-  EXPECT_FALSE(monitor->divergence) << to_text(*monitor->divergence, "was", "is");
+  expect_identical_replays(GetParam(), "timer", trace);
 }
 
 }  // namespace
